@@ -1,0 +1,201 @@
+//! Clusters: named sets of endpoints, and how to reach them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::names::{ClusterName, SecretName};
+
+/// One upstream cluster with its endpoints (Envoy `Cluster` and `ClusterLoadAssignment`, already joined).
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    pub name: ClusterName,
+    pub discovery: Discovery,
+    pub balancing: Balancing,
+    pub connect_timeout: Duration,
+    pub limits: CircuitBreakers,
+    pub outlier: Option<OutlierDetection>,
+    pub protocol: UpstreamProtocol,
+    /// The first whose labels the endpoint has; none: plain text.
+    pub transports: Vec<TransportMatch>,
+    /// First of `filter_metadata.istio.services`: the labels `destination_service*`.
+    pub service: Option<ServiceIdentity>,
+    /// The DestinationRule that shaped it (`filter_metadata.istio.config`), for explanations.
+    pub origin: Option<Arc<str>>,
+    /// Empty until the first assignment arrives.
+    pub endpoints: Arc<Endpoints>,
+    /// Idle pooled connections are closed after this.
+    pub idle_timeout: Option<Duration>,
+    pub max_requests_per_connection: Option<u32>,
+    pub tcp_keepalive: Option<Duration>,
+}
+
+/// Where endpoints come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discovery {
+    Static,
+    /// The name under which EDS is asked.
+    Eds(Arc<str>),
+    /// Host names resolved by the proxy; kept in `Endpoint::host`.
+    StrictDns,
+    LogicalDns,
+    /// The connection's original destination.
+    OriginalDst,
+}
+
+/// How an endpoint is chosen (`lb_policy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balancing {
+    LeastRequest { choices: u32 },
+    RoundRobin,
+    Random,
+    RingHash { minimum: u64 },
+    Maglev,
+    ClusterProvided,
+}
+
+/// Limits of a cluster (`CircuitBreakers`, default priority). Over them: 503 with flag UO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CircuitBreakers {
+    pub max_connections: u32,
+    pub max_pending_requests: u32,
+    pub max_requests: u32,
+    pub max_retries: u32,
+}
+
+/// When an endpoint is set aside (`OutlierDetection`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutlierDetection {
+    /// 0: off.
+    pub consecutive_5xx: u32,
+    /// 0: off.
+    pub consecutive_gateway_failure: u32,
+    /// 0: off.
+    pub consecutive_local_origin_failure: u32,
+    pub split_external_local_origin_errors: bool,
+    pub interval: Duration,
+    pub base_ejection_time: Duration,
+    pub max_ejection_time: Duration,
+    pub max_ejection_percent: u32,
+    /// Under this share of healthy endpoints, health is ignored (panic). 0: never.
+    pub healthy_panic_percent: u32,
+}
+
+/// The HTTP version spoken to endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamProtocol {
+    Http1,
+    Http2,
+    /// As the client spoke to us.
+    SameAsDownstream,
+}
+
+/// One entry of `transport_socket_matches`.
+#[derive(Clone, Debug)]
+pub struct TransportMatch {
+    pub name: Arc<str>,
+    /// All must be among the endpoint's `transport_labels`.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+    pub transport: Transport,
+}
+
+/// How bytes are carried to an endpoint.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    Plain,
+    Tls(Arc<UpstreamTls>),
+}
+
+/// TLS to an endpoint (`UpstreamTlsContext`).
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// Our client certificate; `None`: TLS without one.
+    pub certificate: Option<SecretName>,
+    /// What the server's certificate is checked against; `None`: not checked.
+    pub roots: Option<SecretName>,
+    /// The server must have one of these subject alternative names; empty: any (of a mesh root).
+    pub subject_alt_names: Vec<SanMatch>,
+    pub sni: Option<Box<str>>,
+    pub alpn: Vec<Box<str>>,
+    /// Mesh mutual TLS: the peer is a proxy of ours, metadata is exchanged and Istio's ALPN values are put in front.
+    pub mesh: bool,
+}
+
+/// A subject alternative name that is accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SanMatch {
+    Uri(Box<str>),
+    UriPrefix(Box<str>),
+    Dns(Box<str>),
+}
+
+/// The service that a cluster stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceIdentity {
+    /// Fully qualified.
+    pub host: Arc<str>,
+    pub name: Arc<str>,
+    pub namespace: Arc<str>,
+}
+
+/// All endpoints of a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    pub all: Vec<Arc<Endpoint>>,
+}
+
+/// One endpoint.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// Given by name (DNS clusters): resolved by the engine, `address` has port and unspecified ip until then.
+    pub host: Option<Arc<str>>,
+    pub health: Health,
+    /// At least 1.
+    pub weight: u32,
+    /// 0 is tried first.
+    pub priority: u32,
+    pub locality: Locality,
+    /// `filter_metadata["envoy.transport_socket_match"]`, strings only.
+    pub transport_labels: Vec<(Box<str>, Box<str>)>,
+    /// `filter_metadata.istio.workload`.
+    pub workload: Option<WorkloadIdentity>,
+}
+
+/// What the control plane says of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Healthy,
+    Degraded,
+    Draining,
+    Unhealthy,
+}
+
+/// Region, zone and sub-zone; empty when unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Locality {
+    pub region: Arc<str>,
+    pub zone: Arc<str>,
+    pub sub_zone: Arc<str>,
+}
+
+/// Who runs at an endpoint: `workload;namespace;canonical-name;canonical-revision;cluster`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WorkloadIdentity {
+    pub workload: Arc<str>,
+    pub namespace: Arc<str>,
+    pub canonical_name: Arc<str>,
+    pub canonical_revision: Arc<str>,
+    pub cluster: Arc<str>,
+}
+
+impl Cluster {
+    /// The transport for an endpoint: the first match whose labels it has.
+    pub fn transport(&self, endpoint: &Endpoint) -> &Transport {
+        const PLAIN: &Transport = &Transport::Plain;
+        self.transports
+            .iter()
+            .find(|t| t.labels.iter().all(|label| endpoint.transport_labels.contains(label)))
+            .map_or(PLAIN, |t| &t.transport)
+    }
+}
