@@ -1,0 +1,4 @@
+//! Pages as a person sees them, in a real browser.
+
+mod graph;
+mod pages;

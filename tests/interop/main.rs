@@ -1,0 +1,3 @@
+//! Orrery beside the real thing: Prometheus and promtool.
+
+mod prometheus;
