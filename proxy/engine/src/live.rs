@@ -1,0 +1,272 @@
+//! What a worker knows of clusters beside their configuration: endpoints with requests in flight, connection pools,
+//! ejections. It outlives snapshots: an endpoint keeps its state while its address and transport stay the same.
+//!
+//! It does not decide which endpoint is chosen (`orrery_core::balance`), and sends nothing.
+
+mod gauges;
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use orrery_core::balance::{Eligible, Rotation};
+use orrery_core::cluster::{Cluster, Endpoint, Health, Locality, Transport, UpstreamTls};
+use orrery_core::outlier::{Ejected, EndpointResult, OutlierState};
+use orrery_net::pool::{Pool, PoolLimits};
+use tokio::time::Instant;
+
+pub(crate) use gauges::{GaugeBook, Gauges, Slot};
+
+use crate::body::UpBody;
+use crate::peer::Peer;
+use crate::series::SeriesCache;
+
+/// Idle HTTP/1 connections kept per endpoint and worker.
+const MAX_IDLE: usize = 1024;
+/// Idle connections are closed after this if the cluster does not say (as Envoy).
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Original destinations remembered per cluster and worker.
+const MAX_ORIGINALS: usize = 1024;
+
+/// A cluster as one worker uses it.
+#[derive(Debug)]
+pub(crate) struct LiveCluster {
+    pub(crate) config: Arc<Cluster>,
+    /// In the order of the configuration.
+    endpoints: Vec<Rc<LiveEndpoint>>,
+    eligible: RefCell<Eligible>,
+    rotation: RefCell<Rotation>,
+    /// Endpoints of an original-destination cluster, by address.
+    originals: RefCell<HashMap<SocketAddr, Rc<LiveEndpoint>>>,
+    pub(crate) gauges: Arc<Gauges>,
+}
+
+/// An endpoint as one worker uses it.
+#[derive(Debug)]
+pub(crate) struct LiveEndpoint {
+    pub(crate) config: Arc<Endpoint>,
+    /// How it is reached.
+    pub(crate) tls: Option<Arc<UpstreamTls>>,
+    state: Rc<EndpointState>,
+}
+
+/// The part of an endpoint that survives configuration.
+#[derive(Debug)]
+pub(crate) struct EndpointState {
+    in_flight: Cell<u32>,
+    pub(crate) pool: Pool<UpBody>,
+    outlier: Cell<OutlierState>,
+    /// Who answers there: what the peer said last, else what the control plane says.
+    peer: RefCell<Rc<Peer>>,
+    pub(crate) series: SeriesCache,
+}
+
+/// A request in flight to an endpoint.
+#[derive(Debug)]
+pub(crate) struct InFlight(Rc<LiveEndpoint>);
+
+impl LiveCluster {
+    /// Resolves a configuration; endpoints of `before` that did not change keep their state.
+    pub(crate) fn new(config: Arc<Cluster>, before: Option<&Self>, gauges: Arc<Gauges>) -> Self {
+        let known: HashMap<SocketAddr, Vec<&Rc<LiveEndpoint>>> = before.map_or_else(HashMap::new, |before| {
+            before.endpoints.iter().fold(HashMap::new(), |mut known, endpoint| {
+                known.entry(endpoint.config.address).or_insert_with(Vec::new).push(endpoint);
+                known
+            })
+        });
+        let same_service = before.is_some_and(|before| before.config.service == config.service);
+        let endpoints = config
+            .endpoints
+            .all
+            .iter()
+            .map(|endpoint| {
+                let old = known
+                    .get(&endpoint.address)
+                    .and_then(|all| all.iter().find(|old| old.config.host == endpoint.host));
+                Rc::new(LiveEndpoint::new(&config, endpoint.clone(), old.map(|old| &***old), same_service))
+            })
+            .collect();
+        let cluster = Self {
+            config,
+            endpoints,
+            eligible: RefCell::default(),
+            rotation: RefCell::default(),
+            originals: RefCell::default(),
+            gauges,
+        };
+        cluster.refresh_eligible();
+        cluster
+    }
+
+    fn refresh_eligible(&self) {
+        let panic = self.config.outlier.map_or(0, |outlier| outlier.healthy_panic_percent);
+        let ejected = |at: usize| self.endpoints.get(at).is_some_and(|endpoint| endpoint.state.outlier.get().is_ejected());
+        *self.eligible.borrow_mut() = Eligible::of(&self.config.endpoints.all, ejected, panic);
+    }
+
+    /// Chooses an endpoint; those in `avoid` are taken only if nothing else is drawn in a few tries.
+    pub(crate) fn pick(&self, mut random: impl FnMut() -> u64, hash: Option<u64>, avoid: &[SocketAddr]) -> Option<Rc<LiveEndpoint>> {
+        let eligible = self.eligible.borrow();
+        let mut rotation = self.rotation.borrow_mut();
+        let load = |at: usize| self.endpoints.get(at).map_or(0, |endpoint| endpoint.state.in_flight.get());
+        let mut picked = None;
+        for _ in 0..=avoid.len().min(3) * 3 {
+            let at = eligible.pick(self.config.balancing, &mut rotation, load, &mut random, hash)?;
+            picked = self.endpoints.get(at);
+            if picked.is_some_and(|endpoint| !avoid.contains(&endpoint.config.address)) {
+                break;
+            }
+        }
+        picked.cloned()
+    }
+
+    /// The endpoint at a connection's original destination.
+    pub(crate) fn original(&self, address: SocketAddr) -> Rc<LiveEndpoint> {
+        let mut originals = self.originals.borrow_mut();
+        if originals.len() >= MAX_ORIGINALS {
+            originals.retain(|_, endpoint| endpoint.state.in_flight.get() > 0);
+        }
+        let make = || {
+            let endpoint = Endpoint {
+                address,
+                host: None,
+                health: Health::Healthy,
+                weight: 1,
+                priority: 0,
+                locality: Locality::default(),
+                transport_labels: Vec::new(),
+                workload: None,
+            };
+            Rc::new(LiveEndpoint::new(&self.config, Arc::new(endpoint), None, false))
+        };
+        originals.entry(address).or_insert_with(make).clone()
+    }
+
+    /// Counts how a request to an endpoint ended; it may be set aside for its errors.
+    pub(crate) fn observe(&self, endpoint: &LiveEndpoint, result: EndpointResult, now: Duration) {
+        let Some(outlier) = &self.config.outlier else { return };
+        let ejected = self.endpoints.iter().filter(|endpoint| endpoint.state.outlier.get().is_ejected()).count();
+        let mut state = endpoint.state.outlier.get();
+        let out = state.observe(outlier, result, Ejected { count: ejected, of: self.endpoints.len() }, now);
+        endpoint.state.outlier.set(state);
+        if out {
+            tracing::info!(cluster = %self.config.name, endpoint = %endpoint.config.address, "endpoint set aside for its errors");
+            self.refresh_eligible();
+        }
+    }
+
+    /// Called about once a second: closes connections idle for too long and takes ejected endpoints back.
+    pub(crate) fn sweep(&self, now: Instant, moment: Duration) {
+        let mut back = false;
+        for endpoint in &self.endpoints {
+            endpoint.state.pool.expire(now);
+            let mut outlier = endpoint.state.outlier.get();
+            if outlier.is_ejected() {
+                back |= outlier.tick(moment);
+                endpoint.state.outlier.set(outlier);
+            }
+        }
+        for endpoint in self.originals.borrow().values() {
+            endpoint.state.pool.expire(now);
+        }
+        if back {
+            self.refresh_eligible();
+        }
+    }
+
+    /// Lets go of metric handles, so that unused series can expire.
+    pub(crate) fn forget_series(&self) {
+        for endpoint in &self.endpoints {
+            endpoint.state.series.clear();
+        }
+        for endpoint in self.originals.borrow().values() {
+            endpoint.state.series.clear();
+        }
+    }
+}
+
+impl LiveEndpoint {
+    fn new(cluster: &Cluster, config: Arc<Endpoint>, old: Option<&Self>, same_service: bool) -> Self {
+        let tls = match cluster.transport(&config) {
+            Transport::Plain => None,
+            Transport::Tls(tls) => Some(tls.clone()),
+        };
+        let kept = old.filter(|old| {
+            same_service && old.config.workload == config.workload && same_tls(old.tls.as_ref(), tls.as_ref())
+        });
+        if let Some(kept) = kept {
+            return Self { config, tls, state: kept.state.clone() };
+        }
+        let limits = PoolLimits {
+            max_idle: MAX_IDLE,
+            idle_timeout: Some(cluster.idle_timeout.unwrap_or(IDLE_TIMEOUT)),
+            max_requests_per_connection: cluster.max_requests_per_connection,
+        };
+        let state = EndpointState {
+            in_flight: Cell::new(0),
+            pool: Pool::new(limits),
+            outlier: Cell::default(),
+            peer: RefCell::new(Rc::new(Peer::of_endpoint(config.workload.as_ref()))),
+            series: SeriesCache::default(),
+        };
+        Self { config, tls, state: Rc::new(state) }
+    }
+
+    /// Counts a request; the count ends when the guard is dropped.
+    pub(crate) fn begin(self: &Rc<Self>) -> InFlight {
+        self.state.in_flight.set(self.state.in_flight.get() + 1);
+        InFlight(self.clone())
+    }
+
+    pub(crate) fn state(&self) -> &EndpointState {
+        &self.state
+    }
+
+    /// Whether another proxy of the mesh answers there: only those get to know who calls.
+    pub(crate) fn is_mesh_peer(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.mesh)
+            || self.config.transport_labels.iter().any(|(name, value)| &**name == "tlsMode" && &**value == "istio")
+    }
+}
+
+impl EndpointState {
+    pub(crate) fn peer(&self) -> Rc<Peer> {
+        self.peer.borrow().clone()
+    }
+
+    pub(crate) fn learn_peer(&self, peer: Rc<Peer>) {
+        *self.peer.borrow_mut() = peer;
+    }
+}
+
+impl InFlight {
+    pub(crate) fn endpoint(&self) -> &Rc<LiveEndpoint> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let state = &self.0.state;
+        state.in_flight.set(state.in_flight.get().saturating_sub(1));
+    }
+}
+
+fn same_tls(one: Option<&Arc<UpstreamTls>>, other: Option<&Arc<UpstreamTls>>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => {
+            Arc::ptr_eq(one, other)
+                || (one.certificate == other.certificate
+                    && one.roots == other.roots
+                    && one.subject_alt_names == other.subject_alt_names
+                    && one.sni == other.sni
+                    && one.alpn == other.alpn
+                    && one.mesh == other.mesh)
+        }
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}

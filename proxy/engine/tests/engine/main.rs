@@ -1,0 +1,11 @@
+//! The engine from outside: real sockets on loopback, real worker threads, snapshots made by hand.
+
+mod connections;
+mod faults;
+mod framing;
+mod harness;
+mod mesh;
+mod protocols;
+mod retries;
+mod routing;
+mod tunnels;

@@ -1,0 +1,82 @@
+//! Reaching an upstream address: TCP, and TLS over it if wanted, within a time.
+//!
+//! Does not pool connections and does not know what is spoken on them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::listener::keep_alive;
+use crate::stream::Stream;
+use crate::tls::{Connector, PeerIdentity, peer_identity};
+
+/// Why an upstream could not be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{address} did not answer within {limit:?}; is it reachable from here?")]
+    Timeout { address: SocketAddr, limit: Duration },
+    #[error("cannot connect to {address}: {source}")]
+    Tcp { address: SocketAddr, source: io::Error },
+    #[error("TLS with {address} failed: {source}; do both sides trust the same root, and is it the expected service?")]
+    Tls { address: SocketAddr, source: io::Error },
+}
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct ConnectPlan<'a> {
+    pub address: SocketAddr,
+    /// For TCP and TLS together.
+    pub limit: Duration,
+    pub tls: Option<&'a Connector>,
+    pub keep_alive: Option<Duration>,
+}
+
+/// A connection that stands.
+#[derive(Debug)]
+pub struct Connected {
+    pub stream: Stream,
+    pub facts: ConnectionFacts,
+}
+
+/// What is known of an upstream connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionFacts {
+    pub local: Option<SocketAddr>,
+    /// `None` without TLS.
+    pub peer: Option<PeerIdentity>,
+    /// The SPIFFE name that we showed; left to the caller, who knows the certificate.
+    pub own: Option<Arc<str>>,
+    pub alpn: Option<Arc<[u8]>>,
+}
+
+/// Connects.
+pub async fn connect(plan: &ConnectPlan<'_>) -> Result<Connected, ConnectError> {
+    let address = plan.address;
+    match tokio::time::timeout(plan.limit, connect_unlimited(plan)).await {
+        Ok(connected) => connected,
+        Err(_late) => Err(ConnectError::Timeout { address, limit: plan.limit }),
+    }
+}
+
+async fn connect_unlimited(plan: &ConnectPlan<'_>) -> Result<Connected, ConnectError> {
+    let address = plan.address;
+    let tcp = TcpStream::connect(address).await.map_err(|source| ConnectError::Tcp { address, source })?;
+    let prepared = tcp.set_nodelay(true).and_then(|()| plan.keep_alive.map_or(Ok(()), |after| keep_alive(&tcp, after)));
+    prepared.map_err(|source| ConnectError::Tcp { address, source })?;
+    let local = tcp.local_addr().ok();
+    let Some(connector) = plan.tls else {
+        return Ok(Connected { stream: tcp.into(), facts: ConnectionFacts { local, peer: None, own: None, alpn: None } });
+    };
+    let tls = connector.connect(tcp, address.ip()).await.map_err(|source| ConnectError::Tls { address, source })?;
+    let session = tls.get_ref().1;
+    let facts = ConnectionFacts {
+        local,
+        peer: peer_identity(session.peer_certificates()),
+        own: None,
+        alpn: session.alpn_protocol().map(Arc::from),
+    };
+    Ok(Connected { stream: Stream::Connected(Box::new(tls)), facts })
+}
