@@ -1,1 +1,38 @@
-//! orrery-api.
+//! Configuration objects, typed and checked: Istio's kinds and the Kubernetes kinds that the mesh reads.
+//!
+//! A document is read strictly: what is not known, has the wrong type, or is not supported yet is refused with its file,
+//! line and field, and all of a file's mistakes are told at once. The crate knows single objects; whether what they
+//! refer to exists is for `orrery-compile`.
+
+mod destination_rule;
+mod duration;
+mod gateway;
+mod kind;
+mod kubernetes;
+mod object;
+mod parse;
+mod peer_authentication;
+mod problem;
+mod reader;
+mod selector;
+mod service_entry;
+mod virtual_service;
+mod yaml;
+
+pub use destination_rule::{
+    ClientTls, ClientTlsMode, ConnectionPool, DestinationRule, LoadBalancer, OutlierDetection, PortPolicy, Subset,
+    TrafficPolicy,
+};
+pub use gateway::{Gateway, Server, ServerTls, ServerTlsMode};
+pub use kind::{Kind, KindError};
+pub use kubernetes::{Endpoint, Endpoints, Pod, Service, ServicePort, TargetPort};
+pub use object::{Key, Meta, Object, Spec};
+pub use parse::parse;
+pub use peer_authentication::{MtlsMode, PeerAuthentication};
+pub use problem::{Located, Place, Problem};
+pub use selector::Labels;
+pub use service_entry::{EntryPort, Resolution, ServiceEntry, ServiceLocation, WorkloadEntry};
+pub use virtual_service::{
+    Abort, Destination, Fault, FixedDelay, HeaderOperations, HttpMatch, HttpRoute, Mirror, Redirect, Retries, Rewrite,
+    StringMatch, TcpRoute, VirtualService, WeightedDestination,
+};

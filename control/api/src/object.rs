@@ -1,0 +1,85 @@
+//! One object: its key, its metadata, what it says, and its document as it came.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::destination_rule::DestinationRule;
+use crate::gateway::Gateway;
+use crate::kind::Kind;
+use crate::kubernetes::{Endpoints, Pod, Service};
+use crate::peer_authentication::PeerAuthentication;
+use crate::selector::Labels;
+use crate::service_entry::{ServiceEntry, WorkloadEntry};
+use crate::virtual_service::VirtualService;
+
+/// What names an object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub kind: Kind,
+    /// Empty for kinds that live in no namespace.
+    pub namespace: String,
+    pub name: String,
+}
+
+/// Metadata that decisions are made by.
+#[derive(Clone, Debug, Default)]
+pub struct Meta {
+    pub labels: Labels,
+    pub annotations: Labels,
+    /// `creationTimestamp` as text, which sorts by age; empty sorts first.
+    pub created: String,
+}
+
+/// An object.
+#[derive(Clone, Debug)]
+pub struct Object {
+    pub key: Key,
+    pub meta: Meta,
+    pub spec: Spec,
+    /// The file that it came from.
+    pub file: String,
+    /// The document as it came, with its namespace filled in.
+    pub raw: Value,
+}
+
+/// What an object says, by kind.
+#[derive(Clone, Debug)]
+pub enum Spec {
+    DestinationRule(DestinationRule),
+    Endpoints(Endpoints),
+    Gateway(Gateway),
+    PeerAuthentication(PeerAuthentication),
+    Pod(Pod),
+    Service(Service),
+    ServiceEntry(ServiceEntry),
+    VirtualService(VirtualService),
+    WorkloadEntry(WorkloadEntry),
+    /// Read and kept, and of no effect on proxies: Deployment, Namespace, ServiceAccount.
+    Inert,
+}
+
+impl Object {
+    pub fn key(&self) -> Key {
+        self.key.clone()
+    }
+
+    /// The document in YAML.
+    pub fn to_yaml(&self) -> String {
+        // JSON is YAML too, and a value that came from YAML can always be written as one or the other.
+        serde_saphyr::to_string(&self.raw).unwrap_or_else(|_| self.raw.to_string())
+    }
+}
+
+/// Equal when they say the same, wherever they came from.
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.raw == other.raw
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+}

@@ -1,0 +1,250 @@
+//! VirtualService: how calls to a host are routed.
+
+mod http;
+mod matching;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::problem::Located;
+use crate::reader::{Fields, Reader};
+use crate::service_entry::export_to;
+
+/// A VirtualService.
+#[derive(Clone, Debug)]
+pub struct VirtualService {
+    pub hosts: Vec<Located<String>>,
+    /// Empty: the mesh, that is all sidecars.
+    pub gateways: Vec<Located<String>>,
+    /// In order: the first that matches is taken.
+    pub http: Vec<HttpRoute>,
+    pub tcp: Vec<TcpRoute>,
+}
+
+/// One HTTP route.
+#[derive(Clone, Debug, Default)]
+pub struct HttpRoute {
+    pub name: String,
+    /// Any of these; empty matches everything.
+    pub matches: Vec<HttpMatch>,
+    pub route: Vec<WeightedDestination>,
+    pub redirect: Option<Redirect>,
+    /// Status and body.
+    pub direct_response: Option<(u16, String)>,
+    pub rewrite: Option<Rewrite>,
+    pub timeout: Option<Duration>,
+    pub retries: Option<Retries>,
+    pub fault: Option<Fault>,
+    pub mirrors: Vec<Mirror>,
+    pub headers: HeaderOperations,
+}
+
+/// Conditions that must all hold.
+#[derive(Clone, Debug, Default)]
+pub struct HttpMatch {
+    pub name: String,
+    pub uri: Option<StringMatch>,
+    pub ignore_uri_case: bool,
+    pub scheme: Option<StringMatch>,
+    pub method: Option<StringMatch>,
+    pub authority: Option<StringMatch>,
+    /// `None`: the header must be there.
+    pub headers: BTreeMap<String, Option<StringMatch>>,
+    pub without_headers: BTreeMap<String, Option<StringMatch>>,
+    pub query_params: BTreeMap<String, Option<StringMatch>>,
+    pub port: Option<u16>,
+    /// Of the calling workload.
+    pub source_labels: BTreeMap<String, String>,
+    pub source_namespace: Option<String>,
+    /// Gateways for which this match counts; empty: those of the VirtualService.
+    pub gateways: Vec<Located<String>>,
+}
+
+/// A condition on text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StringMatch {
+    Exact(String),
+    Prefix(String),
+    /// Of the whole text.
+    Regex(String),
+}
+
+/// Where calls go.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub host: Located<String>,
+    pub subset: Option<Located<String>>,
+    pub port: Option<u16>,
+}
+
+/// A share of calls.
+#[derive(Clone, Debug)]
+pub struct WeightedDestination {
+    pub destination: Destination,
+    pub weight: u32,
+    pub headers: HeaderOperations,
+}
+
+/// A copy of calls.
+#[derive(Clone, Debug)]
+pub struct Mirror {
+    pub destination: Destination,
+    /// 0 to 100.
+    pub percent: f64,
+}
+
+/// An answer that sends the caller elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Redirect {
+    pub uri: Option<String>,
+    pub authority: Option<String>,
+    pub port: Option<u16>,
+    pub scheme: Option<String>,
+    pub code: u16,
+}
+
+/// What is changed on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Rewrite {
+    pub uri: Option<String>,
+    pub authority: Option<String>,
+    /// Expression and its substitution, as RE2 has them.
+    pub uri_regex: Option<(String, String)>,
+}
+
+/// When and how often a call is tried again.
+#[derive(Clone, Debug, Default)]
+pub struct Retries {
+    pub attempts: u32,
+    pub per_try_timeout: Option<Duration>,
+    /// Envoy's conditions and status codes; `None`: Istio's default.
+    pub retry_on: Option<String>,
+    pub backoff: Option<Duration>,
+}
+
+/// Injected faults.
+#[derive(Clone, Debug, Default)]
+pub struct Fault {
+    pub delay: Option<FixedDelay>,
+    pub abort: Option<Abort>,
+}
+
+#[derive(Clone, Debug)]
+pub struct FixedDelay {
+    pub duration: Duration,
+    /// 0 to 100.
+    pub percent: f64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Abort {
+    Http { status: u16, percent: f64 },
+    Grpc { status: u32, percent: f64 },
+}
+
+/// Header changes for requests and answers.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderOperations {
+    pub request_set: BTreeMap<String, String>,
+    pub request_add: BTreeMap<String, String>,
+    pub request_remove: Vec<String>,
+    pub response_set: BTreeMap<String, String>,
+    pub response_add: BTreeMap<String, String>,
+    pub response_remove: Vec<String>,
+}
+
+/// A route of opaque connections.
+#[derive(Clone, Debug)]
+pub struct TcpRoute {
+    /// Ports of the service; empty: all.
+    pub ports: Vec<u16>,
+    pub route: Vec<WeightedDestination>,
+}
+
+pub(crate) fn read(spec: Fields<'_>) -> Option<VirtualService> {
+    let hosts = match spec.require("hosts") {
+        Some(hosts) => hosts.list().iter().filter_map(Reader::located_text).collect(),
+        None => Vec::new(),
+    };
+    let service = VirtualService {
+        hosts,
+        gateways: spec.texts("gateways"),
+        http: spec.list("http").iter().filter_map(http::route).collect(),
+        tcp: spec.list("tcp").iter().filter_map(tcp_route).collect(),
+    };
+    export_to(&spec);
+    spec.not_supported(&["tls"]);
+    spec.finish(&["hosts", "gateways", "http", "tcp", "exportTo"]);
+    Some(service)
+}
+
+fn tcp_route(reader: &Reader<'_>) -> Option<TcpRoute> {
+    let fields = reader.fields()?;
+    let mut ports = Vec::new();
+    for one in fields.list("match") {
+        let Some(one) = one.fields() else { continue };
+        ports.extend(one.port("port"));
+        one.not_supported(&["destinationSubnets", "sourceLabels", "gateways", "sourceNamespace", "sourceSubnet"]);
+        one.finish(&["port"]);
+    }
+    let route = weighted(&fields);
+    fields.finish(&["match", "route"]);
+    Some(TcpRoute { ports, route })
+}
+
+/// The `route` of an HTTP or TCP route.
+fn weighted(fields: &Fields<'_>) -> Vec<WeightedDestination> {
+    let list = fields.list("route");
+    let alone = list.len() == 1;
+    list.iter().filter_map(|reader| weighted_destination(reader, alone)).collect()
+}
+
+fn weighted_destination(reader: &Reader<'_>, alone: bool) -> Option<WeightedDestination> {
+    let fields = reader.fields()?;
+    let destination = fields.require("destination").and_then(|one| destination(&one));
+    let weight = fields.take("weight").and_then(|weight| weight.number(0, 1_000_000));
+    let headers = fields.take("headers").map(|one| http::header_operations(&one)).unwrap_or_default();
+    fields.finish(&["destination", "weight", "headers"]);
+    let weight = match weight {
+        // Without a weight the only destination gets everything, and one of several nothing.
+        None => u32::from(alone),
+        Some(weight) => u32::try_from(weight).ok()?,
+    };
+    Some(WeightedDestination { destination: destination?, weight: if alone { weight.max(1) } else { weight }, headers })
+}
+
+fn destination(reader: &Reader<'_>) -> Option<Destination> {
+    let fields = reader.fields()?;
+    let host = fields.require("host").and_then(|host| host.located_text());
+    let subset =
+        fields.take("subset").and_then(|subset| subset.located_text()).filter(|subset| !subset.value.is_empty());
+    let port = fields.fields("port").and_then(|port| {
+        let number = port.require("number").and_then(|number| number.number(1, 65_535));
+        port.finish(&["number"]);
+        u16::try_from(number?).ok()
+    });
+    fields.finish(&["host", "subset", "port"]);
+    Some(Destination { host: host?, subset, port })
+}
+
+/// Reads `0..=100` from `percentage.value`; absent means all.
+fn percentage(fields: &Fields<'_>, name: &str) -> Option<f64> {
+    let percentage = fields.fields(name)?;
+    let value = percentage.take("value").and_then(|value| value.decimal(0.0, 100.0));
+    percentage.finish(&["value"]);
+    Some(value.unwrap_or(0.0))
+}
+
+/// Reports what is wrong with an expression that proxies could not compile.
+fn is_regex(reader: &Reader<'_>, text: &str) -> bool {
+    match regex::Regex::new(text) {
+        Ok(_) => true,
+        Err(error) => {
+            // The last line of the library's message says what is wrong; the lines before draw a picture.
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim();
+            reader.report(format!("{text:?} is no regular expression: {why}"), "");
+            false
+        }
+    }
+}
