@@ -1,1 +1,21 @@
-//! orrery-compile.
+//! Pure compilation: the world of configuration objects and one proxy's identity, to that proxy's Envoy resources.
+//!
+//! No I/O, no clock, no `async`. It knows what Istio's configuration means; it does not know who is connected, what they
+//! have already, or where objects come from.
+
+mod build;
+mod compile;
+mod names;
+mod policy;
+mod proxy;
+mod references;
+mod registry;
+mod settings;
+mod world;
+
+pub use compile::{Compiled, Resource, compile};
+pub use proxy::{Interception, Proxy, ProxyError, ProxyKind};
+pub use references::{References, validate_references};
+pub use registry::{EndpointAddress, PortProtocol, Registry, RegistryService, ServiceEndpoint, ServicePortInfo};
+pub use settings::{AccessLogFormat, Settings};
+pub use world::World;

@@ -52,7 +52,9 @@ pub(crate) enum TryFailure {
     Connect,
     ConnectTimeout,
     Tls,
-    Reset { sent: bool },
+    Reset {
+        sent: bool,
+    },
     Refused,
     /// The answer was not HTTP.
     Protocol,
@@ -151,8 +153,10 @@ pub(crate) async fn open(
 ) -> Result<Connected, TryFailure> {
     let mut address = endpoint.config.address;
     if let Some(host) = &endpoint.config.host {
-        let resolving = tokio::time::timeout(cluster.config.connect_timeout, tokio::net::lookup_host((&**host, address.port())));
-        let mut found = resolving.await.map_err(|_late| TryFailure::ConnectTimeout)?.map_err(|_error| TryFailure::Connect)?;
+        let resolving =
+            tokio::time::timeout(cluster.config.connect_timeout, tokio::net::lookup_host((&**host, address.port())));
+        let mut found =
+            resolving.await.map_err(|_late| TryFailure::ConnectTimeout)?.map_err(|_error| TryFailure::Connect)?;
         address = found.next().ok_or(TryFailure::Connect)?;
     }
     let tls = endpoint.tls.as_ref().map(|tls| worker.tls.connector(&view.snapshot, tls, wire)).transpose()?;
@@ -283,7 +287,7 @@ fn address(call: &Call<'_>, endpoint: &LiveEndpoint, parts: &mut Parts, number: 
     }
     if endpoint.is_mesh_peer() {
         call.connection.worker.shared.metadata.add(&mut parts.headers);
-    } else if number > 1 {
+    } else {
         peer::take(&mut parts.headers);
     }
 }

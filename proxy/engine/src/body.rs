@@ -109,9 +109,9 @@ impl RequestBody {
 
     /// Whether it can be sent from the beginning once more.
     pub(crate) fn is_replayable(&self) -> bool {
-        self.0.as_ref().is_none_or(|shared| {
-            !shared.failed.get() && (shared.kept.borrow().is_some() || shared.received.get() == 0)
-        })
+        self.0
+            .as_ref()
+            .is_none_or(|shared| !shared.failed.get() && (shared.kept.borrow().is_some() || shared.received.get() == 0))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -208,7 +208,9 @@ impl Reader {
             let known = self.shared.kept.borrow().as_ref().map_or(0, |kept| kept.data.len());
             let trailers = self.shared.kept.borrow().as_ref().and_then(|kept| kept.trailers.clone());
             let first_time = self.position == known + 1;
-            return Poll::Ready(trailers.filter(|_| first_time && known > 0).map(|trailers| Ok(Frame::trailers(trailers))));
+            return Poll::Ready(
+                trailers.filter(|_| first_time && known > 0).map(|trailers| Ok(Frame::trailers(trailers))),
+            );
         }
         let polled = self.shared.poll(cx);
         if polled.is_pending() {

@@ -111,7 +111,13 @@ impl Connection {
 }
 
 /// Serves an accepted connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, view: Rc<View>, listener: Arc<Listener>, tcp: TcpStream, peer: SocketAddr) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    view: Rc<View>,
+    listener: Arc<Listener>,
+    tcp: TcpStream,
+    peer: SocketAddr,
+) {
     let name = listener.name.clone();
     if let Err(refused) = serve_or_refuse(worker, view, listener, tcp, peer).await {
         tracing::debug!(listener = %name, %peer, reason = %refused, "connection closed");
@@ -173,12 +179,8 @@ fn choose_chain(listener: &Listener, addresses: &Addresses, found: &Found) -> Op
         }
         Found::Opaque => (TransportProtocol::RawBuffer, None),
     };
-    let view = ConnectionView {
-        destination: addresses.original.0,
-        transport,
-        server_name,
-        application_protocols: &protocols,
-    };
+    let view =
+        ConnectionView { destination: addresses.original.0, transport, server_name, application_protocols: &protocols };
     select_chain(listener, &view).cloned()
 }
 
@@ -267,5 +269,23 @@ async fn choose_codec(
             }
             Stream::Accepted(_) | Stream::Connected(_) => Ok(Some((HttpVersion::Http1, stream))),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, F>(_function: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// What each connection, and each request, holds while it waits: a reviewed number.
+    #[test]
+    fn futures_stay_small() {
+        let serving = size_of_future(|(worker, view, listener, tcp, peer)| serve(worker, view, listener, tcp, peer));
+        let handling = size_of_future(|(connection, request)| request::handle(connection, request));
+        assert!(serving <= 2048, "a connection holds {serving} bytes");
+        assert!(handling <= 3584, "a request holds {handling} bytes");
     }
 }

@@ -125,8 +125,7 @@ impl Engine {
             gauges: GaugeBook::default(),
             connections: ConnectionCounts::default(),
         });
-        let mut engine =
-            Self { workers: Vec::new(), threads: Vec::new(), shared, bound: Mutex::new(HashMap::new()) };
+        let mut engine = Self { workers: Vec::new(), threads: Vec::new(), shared, bound: Mutex::new(HashMap::new()) };
         for number in 0..config.workers.max(1) {
             let (orders, inbox) = mpsc::channel(ORDERS);
             let shared = engine.shared.clone();

@@ -69,7 +69,7 @@ enum Content {
 
 impl Exchange {
     /// The answer was read to its end: a connection on which nothing is left goes back to the pool.
-    fn complete(self) {
+    pub(crate) fn complete(self) {
         let Self { lease, in_flight, slot: _slot, request } = self;
         match lease {
             Lease::Http1(connection) if request.has_ended() => {
@@ -127,7 +127,7 @@ impl DownBody {
         if let Some(exchange) = self.exchange.take() {
             exchange.complete();
         }
-        if let Some(record) = self.record.take() {
+        if let Some(mut record) = self.record.take() {
             record.finish();
         }
     }

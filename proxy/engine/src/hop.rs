@@ -138,7 +138,11 @@ impl Hop {
 }
 
 /// Runs a hop until `shutdown`; `bound` is told its address.
-pub async fn run(config: HopConfig, shutdown: CancellationToken, bound: impl FnOnce(SocketAddr)) -> Result<(), HopError> {
+pub async fn run(
+    config: HopConfig,
+    shutdown: CancellationToken,
+    bound: impl FnOnce(SocketAddr),
+) -> Result<(), HopError> {
     let hop = Hop::start(&config).await?;
     bound(hop.address());
     shutdown.cancelled().await;

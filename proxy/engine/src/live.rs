@@ -103,12 +103,18 @@ impl LiveCluster {
 
     fn refresh_eligible(&self) {
         let panic = self.config.outlier.map_or(0, |outlier| outlier.healthy_panic_percent);
-        let ejected = |at: usize| self.endpoints.get(at).is_some_and(|endpoint| endpoint.state.outlier.get().is_ejected());
+        let ejected =
+            |at: usize| self.endpoints.get(at).is_some_and(|endpoint| endpoint.state.outlier.get().is_ejected());
         *self.eligible.borrow_mut() = Eligible::of(&self.config.endpoints.all, ejected, panic);
     }
 
     /// Chooses an endpoint; those in `avoid` are taken only if nothing else is drawn in a few tries.
-    pub(crate) fn pick(&self, mut random: impl FnMut() -> u64, hash: Option<u64>, avoid: &[SocketAddr]) -> Option<Rc<LiveEndpoint>> {
+    pub(crate) fn pick(
+        &self,
+        mut random: impl FnMut() -> u64,
+        hash: Option<u64>,
+        avoid: &[SocketAddr],
+    ) -> Option<Rc<LiveEndpoint>> {
         let eligible = self.eligible.borrow();
         let mut rotation = self.rotation.borrow_mut();
         let load = |at: usize| self.endpoints.get(at).map_or(0, |endpoint| endpoint.state.in_flight.get());

@@ -64,7 +64,13 @@ fn mark(parts: &mut Parts) {
     }
 }
 
-async fn send(connection: &Rc<Connection>, view: &Rc<View>, cluster: &Rc<LiveCluster>, parts: Parts, body: &RequestBody) {
+async fn send(
+    connection: &Rc<Connection>,
+    view: &Rc<View>,
+    cluster: &Rc<LiveCluster>,
+    parts: Parts,
+    body: &RequestBody,
+) {
     let Some(bytes) = whole(body).await else { return };
     let content = if body.is_empty() { UpBody::Empty } else { UpBody::Whole(Some(bytes)) };
     let Some(endpoint) = cluster.pick(|| connection.worker.random(), None, &[]) else { return };

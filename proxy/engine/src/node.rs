@@ -29,7 +29,8 @@ pub struct Node {
 impl Node {
     /// Canonical service name: label precedence as Istio's.
     pub fn canonical_service(&self) -> &str {
-        self.first_label(&["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]).unwrap_or(&self.workload)
+        self.first_label(&["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"])
+            .unwrap_or(&self.workload)
     }
 
     /// Canonical revision: label precedence as Istio's.

@@ -71,7 +71,8 @@ fn check_framing(parts: &Parts) -> Result<(), Reject> {
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
+    headers.contains_key(TRANSFER_ENCODING)
+        || headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0")
 }
 
 fn find_tunnel(parts: &Parts, manager: &HttpConnectionManager) -> Result<Tunnel, Reject> {
@@ -105,7 +106,11 @@ fn settle_authority(parts: &mut Parts) -> Result<(), Reject> {
     match (parts.uri.authority(), host) {
         (None, None) => Err(bad()),
         (None, Some(host)) => {
-            if is_plain_authority(host.as_bytes()) { Ok(()) } else { Err(bad()) }
+            if is_plain_authority(host.as_bytes()) {
+                Ok(())
+            } else {
+                Err(bad())
+            }
         }
         (Some(authority), host) => {
             if !is_plain_authority(authority.as_str().as_bytes()) {
@@ -150,7 +155,8 @@ fn is_plain_authority(authority: &[u8]) -> bool {
 fn settle_path(parts: &mut Parts, manager: &HttpConnectionManager) -> Result<(), Reject> {
     let bad = || Reject::BadRequest(BadRequest::Path);
     let path = parts.uri.path();
-    if !path.starts_with('/') && !(path == "*" && parts.method == Method::OPTIONS) {
+    let is_asterisk = path == "*" && parts.method == Method::OPTIONS;
+    if !path.starts_with('/') && !is_asterisk {
         return Err(bad());
     }
     let changed = if manager.normalize_path && path.starts_with('/') {

@@ -210,11 +210,7 @@ impl Record {
     }
 
     /// Everything is over: reports, once.
-    pub(crate) fn finish(mut self: Box<Self>) {
-        self.report();
-    }
-
-    fn report(&mut self) {
+    pub(crate) fn finish(&mut self) {
         if !self.finished {
             self.finished = true;
             self.connection.activity.end();
@@ -229,7 +225,7 @@ impl Drop for Record {
         if !self.finished {
             self.flags |= ResponseFlags::DC;
             self.details = "downstream_remote_disconnect";
-            self.report();
+            self.finish();
         }
     }
 }

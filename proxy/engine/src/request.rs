@@ -98,7 +98,9 @@ async fn run(
     let count_attempts = virtual_host.include_attempt_count;
     let call = Call { connection, view, cluster: &cluster, forward, count_attempts, hash };
     if tunnel != Tunnel::None {
-        return Box::pin(tunnel::open(&call, tunnel, parts, record)).await.map(|opened| Outcome::Tunnel(Box::new(opened)));
+        return Box::pin(tunnel::open(&call, tunnel, parts, record))
+            .await
+            .map(|opened| Outcome::Tunnel(Box::new(opened)));
     }
     let keep = if forward.retry.is_some() || !forward.mirrors.is_empty() { Keep::WhileSmall } else { Keep::No };
     let body = RequestBody::new(incoming, keep);
@@ -164,7 +166,13 @@ fn choose_route<'a>(
     }
 }
 
-fn redirected(connection: &Connection, redirect: &Redirect, route: &Route, parts: &Parts, record: &mut Record) -> Outcome {
+fn redirected(
+    connection: &Connection,
+    redirect: &Redirect,
+    route: &Route,
+    parts: &Parts,
+    record: &mut Record,
+) -> Outcome {
     record.answered_directly();
     let to = location(redirect, &route.matches.path, &request_view(connection, parts));
     let mut headers = HeaderMap::new();
@@ -185,7 +193,8 @@ fn hash_of(connection: &Connection, plan: &Plan<'_>, parts: &Parts) -> Option<u6
 /// Header changes from the most specific level to the least, then host and path.
 fn rewrite(plan: &Plan<'_>, parts: &mut Parts) -> Result<(), Reject> {
     const AUTHORITY: HeaderName = HeaderName::from_static("host");
-    let levels = [&plan.destination.header_ops, &plan.route.header_ops, &plan.virtual_host.header_ops, &plan.table.header_ops];
+    let levels =
+        [&plan.destination.header_ops, &plan.route.header_ops, &plan.virtual_host.header_ops, &plan.table.header_ops];
     for level in levels {
         apply_request(&level.request, &mut parts.headers);
     }
@@ -218,7 +227,13 @@ fn apply_request(operations: &[HeaderOp], headers: &mut HeaderMap) {
 }
 
 /// Makes an upstream's answer ours: hop-by-hop headers out, peer metadata learnt, configured changes applied.
-fn take_answer(connection: &Connection, plan: &Plan<'_>, answer: &mut Answer, exchanged: Exchanged, record: &mut Record) {
+fn take_answer(
+    connection: &Connection,
+    plan: &Plan<'_>,
+    answer: &mut Answer,
+    exchanged: Exchanged,
+    record: &mut Record,
+) {
     let headers = answer.response.headers_mut();
     strip_hops(headers);
     let told = peer::take(headers);
@@ -228,7 +243,8 @@ fn take_answer(connection: &Connection, plan: &Plan<'_>, answer: &mut Answer, ex
     {
         endpoint.state().learn_peer(peer);
     }
-    let levels = [&plan.destination.header_ops, &plan.route.header_ops, &plan.virtual_host.header_ops, &plan.table.header_ops];
+    let levels =
+        [&plan.destination.header_ops, &plan.route.header_ops, &plan.virtual_host.header_ops, &plan.table.header_ops];
     for level in levels {
         apply(&level.response, headers);
     }

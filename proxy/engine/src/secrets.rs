@@ -166,8 +166,7 @@ impl TlsStore {
         let SecretContent::Roots { bundle } = &secret.content else {
             return Err(SecretError::Kind(name.clone()));
         };
-        let roots =
-            Roots::from_pem(bundle).map_err(|source| SecretError::Unusable { name: name.clone(), source })?;
+        let roots = Roots::from_pem(bundle).map_err(|source| SecretError::Unusable { name: name.clone(), source })?;
         self.roots.borrow_mut().insert(name.clone(), (secret.clone(), roots.clone()));
         Ok(roots)
     }

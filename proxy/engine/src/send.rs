@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use orrery_core::cluster::Discovery;
 use orrery_core::outlier::EndpointResult;
@@ -37,23 +38,32 @@ pub(crate) struct Answer {
     pub(crate) service_ms: u64,
 }
 
-/// Sends a request, within the route's time limit if it has one.
-pub(crate) async fn send(call: &Call<'_>, parts: Parts, body: &RequestBody, record: &mut Record) -> Result<Answer, Reject> {
+/// Sends a request, within the route's time limit if it has one; without one, the listener's limit on streams that do
+/// not move holds.
+pub(crate) async fn send(
+    call: &Call<'_>,
+    parts: Parts,
+    body: &RequestBody,
+    record: &mut Record,
+) -> Result<Answer, Reject> {
     let began = Instant::now();
-    let Some(limit) = call.forward.timeout else {
-        return tries(call, parts, body, record).await.map(|sent| sent.answer(began, None));
+    let (limit, late) = match (call.forward.timeout, call.connection.manager.stream_idle_timeout) {
+        (Some(limit), _) => (limit, Reject::UpstreamTimeout),
+        (None, Some(limit)) => (limit, Reject::StreamIdle),
+        (None, None) => return tries(call, parts, body, record).await.map(|sent| sent.answer(began, None)),
     };
     let mut deadline = began + limit;
     let mut trying = pin!(tries(call, parts, body, record));
     loop {
         if let Ok(sent) = timeout_at(deadline, trying.as_mut()).await {
-            return sent.map(|sent| sent.answer(began, Some(deadline)));
+            let for_all = call.forward.timeout.map(|_| deadline);
+            return sent.map(|sent| sent.answer(began, for_all));
         }
         // The limit counts from the moment when the whole request was there.
         match body.ended_at() {
             Some(ended) if ended + limit > Instant::now() => deadline = ended + limit,
             None if !body.is_empty() => deadline = Instant::now() + limit,
-            Some(_) | None => return Err(Reject::UpstreamTimeout),
+            Some(_) | None => return Err(late),
         }
     }
 }
@@ -64,6 +74,13 @@ struct Sent {
 }
 
 impl Sent {
+    /// The answer is not wanted; its connection is kept if nothing of the answer is left on it.
+    fn discard(self) {
+        if self.response.body().is_end_stream() {
+            self.exchange.complete();
+        }
+    }
+
     fn answer(self, began: Instant, deadline: Option<Instant>) -> Answer {
         let service_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Answer { response: self.response, exchange: self.exchange, deadline, service_ms }
@@ -98,7 +115,9 @@ async fn tries(call: &Call<'_>, parts: Parts, body: &RequestBody, record: &mut R
             record.flag(ResponseFlags::UO);
             return result.map_err(TryFailure::reject);
         }
-        drop(result);
+        if let Ok(sent) = result {
+            sent.discard();
+        }
         let pause = policy.backoff(number, call.connection.worker.random());
         Box::pin(tokio::time::sleep(pause)).await;
         number += 1;
@@ -186,7 +205,8 @@ async fn by_name(call: &Call<'_>, head: &Head) -> Result<Rc<LiveEndpoint>, TryFa
     let host = head.host().ok_or(TryFailure::NoEndpoint)?;
     let port = host.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80);
     let resolving = tokio::net::lookup_host((without_port(host), port));
-    let resolved = timeout(call.cluster.config.connect_timeout, resolving).await.map_err(|_late| TryFailure::ConnectTimeout)?;
+    let resolved =
+        timeout(call.cluster.config.connect_timeout, resolving).await.map_err(|_late| TryFailure::ConnectTimeout)?;
     let address = resolved.ok().and_then(|mut all| all.next()).ok_or(TryFailure::NoEndpoint)?;
     // Sending to ourselves would go round for ever.
     let is_us = address == call.connection.downstream.addresses.local.0;

@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use orrery_emit::flags::ResponseFlags;
 use orrery_emit::series::HttpSeries;
 use smallvec::SmallVec;
@@ -25,11 +26,15 @@ pub(crate) struct SeriesKey {
     pub(crate) principal: Option<Arc<str>>,
     /// The destination service's host.
     pub(crate) service: Option<Arc<str>>,
+    /// The host that was asked for, where no service is known.
+    pub(crate) host: Option<HeaderValue>,
 }
 
 /// A few handles.
 #[derive(Debug, Default)]
-pub(crate) struct SeriesCache(RefCell<SmallVec<[(SeriesKey, Arc<HttpSeries>); 2]>>);
+pub(crate) struct SeriesCache(RefCell<SmallVec<[Known; 2]>>);
+
+type Known = (SeriesKey, Arc<HttpSeries>);
 
 impl SeriesCache {
     /// The handle for this key, looked up with `find` if it is not here yet.
@@ -40,7 +45,9 @@ impl SeriesCache {
         }
         let series = find();
         if known.len() < MOST {
-            known.push((key, series.clone()));
+            // A header's bytes share the buffer that they were read into: keep a copy of their own.
+            let host = key.host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok());
+            known.push((SeriesKey { host, ..key }, series.clone()));
         }
         series
     }

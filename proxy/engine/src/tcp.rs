@@ -37,14 +37,21 @@ const CONNECT_TRIES: usize = 3;
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves one opaque connection.
-pub(crate) async fn proxy(worker: Rc<Worker>, view: Rc<View>, downstream: Downstream, proxy: Arc<TcpProxy>, mut stream: Stream) {
+pub(crate) async fn proxy(
+    worker: Rc<Worker>,
+    view: Rc<View>,
+    downstream: Downstream,
+    proxy: Arc<TcpProxy>,
+    mut stream: Stream,
+) {
     let activity = Activity::new();
     activity.begin();
     let _listed = worker.list(&activity, &downstream.listener, Patience::default());
     let agreed = downstream.tls.as_ref().and_then(|tls| tls.alpn.as_deref()) == Some(PEER_EXCHANGE);
     let mut leading = Vec::new();
     let source = if agreed { exchange(&worker, &mut stream, &mut leading).await } else { None };
-    let Some(cluster) = pick_cluster(&proxy.clusters, worker.random()).and_then(|to| worker.cluster(&view, &to.name)) else {
+    let Some(cluster) = pick_cluster(&proxy.clusters, worker.random()).and_then(|to| worker.cluster(&view, &to.name))
+    else {
         let known = known(&worker, &downstream, source.as_deref(), None, None, None);
         report_failure(&worker, &known, ResponseFlags::NC);
         return;

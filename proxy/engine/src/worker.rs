@@ -38,7 +38,11 @@ const FORGET_SERIES_EVERY: u32 = 300;
 
 /// An order from the engine.
 pub(crate) enum Order {
-    Apply { snapshot: Arc<Snapshot>, sockets: Vec<(ListenerName, std::net::TcpListener)>, done: oneshot::Sender<()> },
+    Apply {
+        snapshot: Arc<Snapshot>,
+        sockets: Vec<(ListenerName, std::net::TcpListener)>,
+        done: oneshot::Sender<()>,
+    },
     /// Stop accepting; connections finish what they do.
     Drain,
     /// Close what is left.
@@ -89,8 +93,7 @@ pub(crate) struct Listed {
 
 impl View {
     fn new(snapshot: Arc<Snapshot>) -> Self {
-        let by_address =
-            snapshot.listeners.values().map(|listener| (listener.address, listener.clone())).collect();
+        let by_address = snapshot.listeners.values().map(|listener| (listener.address, listener.clone())).collect();
         Self { snapshot, by_address }
     }
 
@@ -152,7 +155,12 @@ impl Worker {
     }
 
     /// Enters a connection into the list that the sweeper watches.
-    pub(crate) fn list(self: &Rc<Self>, activity: &Arc<Activity>, listener: &Arc<Listener>, patience: Patience) -> Listed {
+    pub(crate) fn list(
+        self: &Rc<Self>,
+        activity: &Arc<Activity>,
+        listener: &Arc<Listener>,
+        patience: Patience,
+    ) -> Listed {
         let number = self.next_connection.get();
         self.next_connection.set(number + 1);
         let watch = Watch { activity: activity.clone(), listener: listener.clone(), patience };

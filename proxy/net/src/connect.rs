@@ -68,7 +68,10 @@ async fn connect_unlimited(plan: &ConnectPlan<'_>) -> Result<Connected, ConnectE
     prepared.map_err(|source| ConnectError::Tcp { address, source })?;
     let local = tcp.local_addr().ok();
     let Some(connector) = plan.tls else {
-        return Ok(Connected { stream: tcp.into(), facts: ConnectionFacts { local, peer: None, own: None, alpn: None } });
+        return Ok(Connected {
+            stream: tcp.into(),
+            facts: ConnectionFacts { local, peer: None, own: None, alpn: None },
+        });
     };
     let tls = connector.connect(tcp, address.ip()).await.map_err(|source| ConnectError::Tls { address, source })?;
     let session = tls.get_ref().1;

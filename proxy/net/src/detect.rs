@@ -118,7 +118,9 @@ fn request_line(first: &[u8]) -> Verdict {
         return Verdict::Is(Found::Opaque);
     }
     match line_end {
-        Some(_) if line.trim_ascii_end().windows(8).last().is_some_and(|end| end.starts_with(b"HTTP/1.")) => Verdict::Is(Found::Http1),
+        Some(_) if line.trim_ascii_end().windows(8).last().is_some_and(|end| end.starts_with(b"HTTP/1.")) => {
+            Verdict::Is(Found::Http1)
+        }
         Some(_) => Verdict::Is(Found::Opaque),
         None if first.len() < MOST => Verdict::More,
         None => Verdict::Is(Found::Opaque),

@@ -18,7 +18,9 @@ const REST: Duration = Duration::from_millis(50);
 
 /// A socket that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; is another process using that port, or does the address not exist here?")]
+#[error(
+    "cannot listen on {address}: {source}; is another process using that port, or does the address not exist here?"
+)]
 pub struct BindError {
     pub address: SocketAddr,
     #[source]
@@ -76,7 +78,9 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 }
                 return (stream, peer);
             }
-            Err(error) if is_of_one_connection(&error) => tracing::debug!(%error, "a connection ended while being accepted"),
+            Err(error) if is_of_one_connection(&error) => {
+                tracing::debug!(%error, "a connection ended while being accepted")
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections: resting; raise the limit of open files if this goes on");
                 tokio::time::sleep(REST).await;
@@ -88,7 +92,10 @@ pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
     )
 }
 

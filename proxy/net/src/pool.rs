@@ -98,9 +98,9 @@ impl<B> Pool<B> {
     pub fn expire(&self, now: Instant) {
         let fresh = |since: Instant| self.limits.idle_timeout.is_none_or(|limit| now.duration_since(since) < limit);
         self.idle.borrow_mut().retain(|(since, connection)| !connection.sender.is_closed() && fresh(*since));
-        self.shared.borrow_mut().retain(|shared| {
-            !shared.sender.is_closed() && (shared.streams.get() > 0 || fresh(shared.idle_since))
-        });
+        self.shared
+            .borrow_mut()
+            .retain(|shared| !shared.sender.is_closed() && (shared.streams.get() > 0 || fresh(shared.idle_since)));
     }
 
     /// Closes everything idle; requests under way finish.

@@ -37,7 +37,12 @@ pub(super) fn snapshot(config: &HopConfig) -> Result<Snapshot, HopError> {
     let upstream = cluster(config, "up", vec![config.upstream], None);
     let mut hosts = Vec::new();
     for number in 0..if config.mode == HopMode::Mesh { MESH_SERVICES } else { 0 } {
-        hosts.push(add_service(&mut snapshot, config, &format!("svc-{number}.ns.svc.cluster.local"), vec![config.upstream]));
+        hosts.push(add_service(
+            &mut snapshot,
+            config,
+            &format!("svc-{number}.ns.svc.cluster.local"),
+            vec![config.upstream],
+        ));
     }
     let each = config.endpoints.checked_div(config.services).unwrap_or(0).max(1);
     for number in 0..config.services {
@@ -72,7 +77,12 @@ fn add_secrets(snapshot: &mut Snapshot, folder: &Path) -> Result<(), HopError> {
     Ok(())
 }
 
-fn add_service(snapshot: &mut Snapshot, config: &HopConfig, host: &str, endpoints: Vec<SocketAddr>) -> Arc<VirtualHost> {
+fn add_service(
+    snapshot: &mut Snapshot,
+    config: &HopConfig,
+    host: &str,
+    endpoints: Vec<SocketAddr>,
+) -> Arc<VirtualHost> {
     let name = format!("outbound|8080||{host}");
     let (short, namespace) = (host.split('.').next().unwrap_or(host), "ns");
     let service = ServiceIdentity { host: host.into(), name: short.into(), namespace: namespace.into() };
@@ -174,7 +184,9 @@ fn cluster(config: &HopConfig, name: &str, endpoints: Vec<SocketAddr>, service: 
         transports,
         service,
         origin: None,
-        endpoints: Arc::new(Endpoints { all: endpoints.into_iter().map(|address| Arc::new(endpoint(address))).collect() }),
+        endpoints: Arc::new(Endpoints {
+            all: endpoints.into_iter().map(|address| Arc::new(endpoint(address))).collect(),
+        }),
         idle_timeout: None,
         max_requests_per_connection: None,
         tcp_keepalive: None,

@@ -39,8 +39,8 @@ impl Record {
         };
         let series = match (connection.direction(), &self.endpoint) {
             (Direction::Inbound, _) => connection.series.get(self.key(), find),
-            (Direction::Outbound, Some(endpoint)) if self.host.is_none() => endpoint.state().series.get(self.key(), find),
-            (Direction::Outbound, Some(_) | None) => find(),
+            (Direction::Outbound, Some(endpoint)) => endpoint.state().series.get(self.key(), find),
+            (Direction::Outbound, None) => find(),
         };
         series.record(micros, received, sent);
     }
@@ -62,6 +62,7 @@ impl Record {
             peer,
             principal,
             service: self.cluster.as_ref().and_then(|cluster| cluster.config.service.as_ref()).map(|s| s.host.clone()),
+            host: self.host.clone(),
         }
     }
 
@@ -149,7 +150,9 @@ impl Record {
     fn peer_address(&self) -> String {
         match (self.connection.direction(), &self.endpoint) {
             (Direction::Outbound, Some(endpoint)) => endpoint.config.address.to_string(),
-            (Direction::Outbound, None) | (Direction::Inbound, _) => self.connection.downstream.addresses.peer.to_string(),
+            (Direction::Outbound, None) | (Direction::Inbound, _) => {
+                self.connection.downstream.addresses.peer.to_string()
+            }
         }
     }
 }

@@ -63,7 +63,8 @@ async fn a_client_that_goes_away_is_recorded_once() {
 
 #[tokio::test]
 async fn an_upstream_that_breaks_off_is_recorded_and_passed_on() {
-    let upstream = Upstream::start(|_, _| Answer::Last("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into())).await;
+    let upstream =
+        Upstream::start(|_, _| Answer::Last("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".into())).await;
     let proxy = proxy_to(&upstream).await;
     let answer = raw(proxy.address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(answer.ends_with("half"), "{answer}");

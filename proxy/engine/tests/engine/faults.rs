@@ -30,7 +30,8 @@ async fn an_abort_answers_in_place_of_the_upstream() {
 async fn a_delay_holds_the_request_back() {
     let upstream = Upstream::echoing().await;
     let duration = Duration::from_millis(150);
-    let proxy = proxy_with(Fault { delay: Some(Delay { duration, share: Fraction::ALL }), abort: None }, &upstream).await;
+    let proxy =
+        proxy_with(Fault { delay: Some(Delay { duration, share: Fraction::ALL }), abort: None }, &upstream).await;
     let began = Instant::now();
     assert_eq!(status(&get(proxy.address, "x", "/").await), 200);
     assert!(began.elapsed() >= duration);

@@ -12,8 +12,8 @@ use orrery_core::cluster::{
     TransportMatch, UpstreamProtocol, WorkloadIdentity,
 };
 use orrery_core::listener::{
-    Binding, Codec, Direction, FilterChain, FilterChainMatch, ForwardedFor, HttpConnectionManager, Inspection, Listener,
-    NetworkFilter, RouteSource, Upgrades,
+    Binding, Codec, Direction, FilterChain, FilterChainMatch, ForwardedFor, HttpConnectionManager, Inspection,
+    Listener, NetworkFilter, RouteSource, Upgrades,
 };
 use orrery_core::route::{
     DomainIndex, Forward, HeaderOps, PathMatch, Route, RouteAction, RouteMatch, RouteTable, VirtualHost,
@@ -56,11 +56,8 @@ impl Upstream {
     /// `script` gets each request as it arrived, and how many came before it.
     pub(crate) async fn start(script: impl Fn(&str, usize) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
-            seen: Arc::default(),
-            connections: Arc::default(),
-        };
+        let upstream =
+            Self { address: listener.local_addr().unwrap(), seen: Arc::default(), connections: Arc::default() };
         let (seen, connections, script) = (upstream.seen.clone(), upstream.connections.clone(), Arc::new(script));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -173,7 +170,12 @@ pub(crate) fn cluster(name: &str, addresses: &[SocketAddr]) -> Cluster {
         discovery: Discovery::Static,
         balancing: Balancing::RoundRobin,
         connect_timeout: Duration::from_secs(2),
-        limits: CircuitBreakers { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 },
+        limits: CircuitBreakers {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+        },
         outlier: None,
         protocol: UpstreamProtocol::Http1,
         transports: Vec::<TransportMatch>::new(),

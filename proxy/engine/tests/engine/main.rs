@@ -1,5 +1,7 @@
 //! The engine from outside: real sockets on loopback, real worker threads, snapshots made by hand.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 mod connections;
 mod faults;
 mod framing;

@@ -41,8 +41,7 @@ impl Authority {
             chain: certificate.pem().into(),
             key: PrivateKeyPem::new(key.serialize_pem()),
         };
-        for (name, content) in
-            [("default", content), ("ROOTCA", SecretContent::Roots { bundle: self.0.pem().into() })]
+        for (name, content) in [("default", content), ("ROOTCA", SecretContent::Roots { bundle: self.0.pem().into() })]
         {
             snapshot.secrets.insert(name.into(), Arc::new(Secret { name: name.into(), content }));
         }
@@ -54,7 +53,9 @@ fn mutual(filter: NetworkFilter) -> FilterChain {
     FilterChain {
         matches: FilterChainMatch {
             transport: Some(TransportProtocol::Tls),
-            application_protocols: ["istio", "istio-peer-exchange", "istio-http/1.1", "istio-h2"].map(Into::into).into(),
+            application_protocols: ["istio", "istio-peer-exchange", "istio-http/1.1", "istio-h2"]
+                .map(Into::into)
+                .into(),
             ..FilterChainMatch::default()
         },
         tls: Some(DownstreamTls {
@@ -67,8 +68,7 @@ fn mutual(filter: NetworkFilter) -> FilterChain {
 }
 
 fn plain(filter: NetworkFilter) -> FilterChain {
-    let matches =
-        FilterChainMatch { transport: Some(TransportProtocol::RawBuffer), ..FilterChainMatch::default() };
+    let matches = FilterChainMatch { transport: Some(TransportProtocol::RawBuffer), ..FilterChainMatch::default() };
     FilterChain { matches, ..chain(filter) }
 }
 
@@ -160,7 +160,10 @@ async fn strict_refuses_plain_text_and_permissive_takes_both() {
         .into_iter()
         .map(|(labels, _)| format!("{} {}", labels["connection_security_policy"], labels["source_workload"]))
         .collect();
-    assert!(policies.contains(&"none unknown".into()) && policies.contains(&"mutual_tls client-v1".into()), "{policies:?}");
+    assert!(
+        policies.contains(&"none unknown".into()) && policies.contains(&"mutual_tls client-v1".into()),
+        "{policies:?}"
+    );
 }
 
 #[tokio::test]
@@ -204,7 +207,8 @@ async fn proxies_meet_on_opaque_tcp_too() {
     assert_eq!(&got, b"hi ping");
     drop(stream);
     for (proxy, reporter) in [(&client, "source"), (&server, "destination")] {
-        let closed = || proxy.series("istio_tcp_connections_closed_total").first().is_some_and(|(_, value)| *value == 1);
+        let closed =
+            || proxy.series("istio_tcp_connections_closed_total").first().is_some_and(|(_, value)| *value == 1);
         eventually(closed, || proxy.registry.encode()).await;
         let (labels, bytes) = proxy.series("istio_tcp_received_bytes_total").remove(0);
         let got = ["reporter", "source_workload", "destination_workload", "source_principal", "destination_principal"];
@@ -231,7 +235,9 @@ async fn spans_of_a_call_form_one_trace() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     raw(
         proxy.address,
-        &format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\n\r\n"),
+        &format!(
+            "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\n\r\n"
+        ),
     )
     .await;
     get(proxy.address, "x", "/").await;

@@ -29,8 +29,8 @@ async fn grpc_upstream() -> (SocketAddr, Seen) {
                 let seen = seen.clone();
                 async move { Ok::<_, Infallible>(echo(request, &seen).await) }
             });
-            let serving =
-                hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+            let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service);
             tokio::spawn(serving);
         }
     });

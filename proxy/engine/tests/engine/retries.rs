@@ -63,7 +63,7 @@ async fn exhausted_retries_give_the_last_answer() {
 async fn failures_carry_envoys_flags() {
     let closing = Upstream::start(|_, _| Answer::Close).await;
     let silent = Upstream::start(|_, _| Answer::Silence).await;
-    let cases: Vec<(&str, Vec<SocketAddr>, Option<RetryPolicy>, u16, &str)> = vec![
+    let cases: [(_, Vec<SocketAddr>, Option<RetryPolicy>, _, _); 5] = [
         ("nobody listens", vec![nobody().await], None, 503, "503 UF"),
         ("nobody listens, retried", vec![nobody().await], Some(policy("connect-failure", 2)), 503, "503 UF,URX"),
         ("no endpoints", vec![], None, 503, "503 UH"),

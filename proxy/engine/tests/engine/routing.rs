@@ -1,7 +1,7 @@
 //! Hosts, paths, rewrites, splits, direct answers, and what the upstream gets to see.
 
 use http::StatusCode;
-use orrery_core::route::{HeaderOp, HostRewrite, PathRewrite, Redirect, RouteAction, WeightedCluster, HeaderOps};
+use orrery_core::route::{HeaderOp, HeaderOps, HostRewrite, PathRewrite, Redirect, RouteAction, WeightedCluster};
 
 use crate::harness::*;
 
@@ -19,10 +19,17 @@ async fn hosts_and_paths_choose_the_cluster() {
     };
     let direct = RouteAction::DirectResponse { status: StatusCode::IM_A_TEAPOT, body: b"short".as_slice().into() };
     let hosts = vec![
-        virtual_host(&["a.test"], vec![route("/b/", to("b")), route("/old", RouteAction::Redirect(redirect)), route("/", to("a"))]),
-        virtual_host(&["b.test", "b.test:80"], vec![route("/tea", direct), route("/gone", to("gone")), route("/only", to("b"))]),
+        virtual_host(
+            &["a.test"],
+            vec![route("/b/", to("b")), route("/old", RouteAction::Redirect(redirect)), route("/", to("a"))],
+        ),
+        virtual_host(
+            &["b.test", "b.test:80"],
+            vec![route("/tea", direct), route("/gone", to("gone")), route("/only", to("b"))],
+        ),
     ];
-    let proxy = Proxy::start(outbound(manager(hosts), vec![cluster("a", &[a.address]), cluster("b", &[b.address])])).await;
+    let proxy =
+        Proxy::start(outbound(manager(hosts), vec![cluster("a", &[a.address]), cluster("b", &[b.address])])).await;
     let cases = [
         ("a.test", "/", 200, "a"),
         ("A.Test", "/x?b=/b/", 200, "a"),
@@ -48,7 +55,9 @@ async fn hosts_and_paths_choose_the_cluster() {
 #[tokio::test]
 async fn the_upstream_gets_a_clean_and_rewritten_request() {
     let upstream = Upstream::start(|_, _| {
-        Answer::Bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nkeep-alive: x\r\nserver: app\r\nx-remove: 1\r\n\r\n".into())
+        Answer::Bytes(
+            "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nkeep-alive: x\r\nserver: app\r\nx-remove: 1\r\n\r\n".into(),
+        )
     })
     .await;
     let mut to = forward("up");
@@ -56,10 +65,17 @@ async fn the_upstream_gets_a_clean_and_rewritten_request() {
     to.host_rewrite = Some(HostRewrite::Literal("inner.test".parse().unwrap()));
     let mut changed = route("/api/", RouteAction::Forward(Box::new(to)));
     changed.header_ops = HeaderOps {
-        request: vec![HeaderOp::Remove("x-secret".parse().unwrap()), HeaderOp::Set("x-new".parse().unwrap(), "1".parse().unwrap())],
+        request: vec![
+            HeaderOp::Remove("x-secret".parse().unwrap()),
+            HeaderOp::Set("x-new".parse().unwrap(), "1".parse().unwrap()),
+        ],
         response: vec![HeaderOp::Remove("x-remove".parse().unwrap())],
     };
-    let proxy = Proxy::start(outbound(manager(vec![virtual_host(&["*"], vec![changed])]), vec![cluster("up", &[upstream.address])])).await;
+    let proxy = Proxy::start(outbound(
+        manager(vec![virtual_host(&["*"], vec![changed])]),
+        vec![cluster("up", &[upstream.address])],
+    ))
+    .await;
     let answer = raw(
         proxy.address,
         "GET /api/%61/./b?q=%2e HTTP/1.1\r\nhost: outer.test\r\nconnection: close, x-hop, authorization\r\nx-hop: 1\r\nauthorization: a\r\nx-secret: s\r\n\
@@ -68,10 +84,26 @@ async fn the_upstream_gets_a_clean_and_rewritten_request() {
     .await;
     let seen = &upstream.seen()[0];
     assert!(seen.starts_with("GET /v2/a/b?q=%2e HTTP/1.1\r\n"), "{seen}");
-    for present in ["\r\nhost: inner.test\r\n", "\r\nx-new: 1\r\n", "\r\nx-envoy-attempt-count: 1\r\n", "\r\nx-request-id: ", "\r\nx-forwarded-proto: http\r\n", "\r\nauthorization: a\r\n"] {
+    for present in [
+        "\r\nhost: inner.test\r\n",
+        "\r\nx-new: 1\r\n",
+        "\r\nx-envoy-attempt-count: 1\r\n",
+        "\r\nx-request-id: ",
+        "\r\nx-forwarded-proto: http\r\n",
+        "\r\nauthorization: a\r\n",
+    ] {
         assert!(seen.contains(present), "{present:?} in {seen}");
     }
-    for absent in ["x-hop", "x-secret", "keep-alive", "proxy-connection", "upgrade", "http2-settings", "te:", "x-envoy-peer-metadata"] {
+    for absent in [
+        "x-hop",
+        "x-secret",
+        "keep-alive",
+        "proxy-connection",
+        "upgrade",
+        "http2-settings",
+        "te:",
+        "x-envoy-peer-metadata",
+    ] {
         assert!(!seen.contains(absent), "{absent} in {seen}");
     }
     assert!(answer.contains("server: orrery\r\n") && answer.contains("x-envoy-upstream-service-time: "), "{answer}");
@@ -86,7 +118,8 @@ async fn weights_split_traffic() {
         .map(|(name, weight)| WeightedCluster { name: name.into(), weight, header_ops: HeaderOps::default() })
         .into();
     let hosts = vec![virtual_host(&["*"], vec![route("/", RouteAction::Forward(Box::new(split)))])];
-    let proxy = Proxy::start(outbound(manager(hosts), vec![cluster("a", &[a.address]), cluster("b", &[b.address])])).await;
+    let proxy =
+        Proxy::start(outbound(manager(hosts), vec![cluster("a", &[a.address]), cluster("b", &[b.address])])).await;
     let one = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(499);
     let answers = raw(proxy.address, &format!("{one}GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
     assert_eq!(answers.matches("200 OK").count(), 500);
@@ -122,8 +155,14 @@ async fn copies_are_sent_and_their_answers_thrown_away() {
     let mut to = forward("main");
     to.mirrors = vec![Mirror { cluster: "copy".into(), share: Fraction::ALL }];
     let hosts = vec![virtual_host(&["*"], vec![route("/", RouteAction::Forward(Box::new(to)))])];
-    let proxy = Proxy::start(outbound(manager(hosts), vec![cluster("main", &[main.address]), cluster("copy", &[copy.address])])).await;
-    let answer = raw(proxy.address, "POST / HTTP/1.1\r\nhost: x.test\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody").await;
+    let proxy = Proxy::start(outbound(
+        manager(hosts),
+        vec![cluster("main", &[main.address]), cluster("copy", &[copy.address])],
+    ))
+    .await;
+    let answer =
+        raw(proxy.address, "POST / HTTP/1.1\r\nhost: x.test\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody")
+            .await;
     assert_eq!(status(&answer), 200);
     eventually(|| copy.seen().len() == 1, || "no copy".into()).await;
     let seen = copy.seen()[0].clone();

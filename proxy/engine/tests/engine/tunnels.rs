@@ -77,7 +77,9 @@ async fn a_websocket_is_opened_only_when_the_upstream_agrees() {
     upgrading.upgrades.websocket = true;
     let proxy = Proxy::start(outbound(upgrading, vec![cluster("up", &[upstream.address])])).await;
     let ask = |path: &str| {
-        format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\nsec-websocket-key: k\r\n\r\n")
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\nsec-websocket-key: k\r\n\r\n"
+        )
     };
     let mut client = TcpStream::connect(proxy.address).await.unwrap();
     client.write_all(ask("/ws").as_bytes()).await.unwrap();

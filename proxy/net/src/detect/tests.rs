@@ -38,10 +38,7 @@ fn record(content: &[u8]) -> Vec<u8> {
 }
 
 fn expected() -> Found {
-    Found::Tls(ClientHello {
-        server_name: Some("a.example.org".into()),
-        alpn: vec!["h2".into(), "http/1.1".into()],
-    })
+    Found::Tls(ClientHello { server_name: Some("a.example.org".into()), alpn: vec!["h2".into(), "http/1.1".into()] })
 }
 
 #[test]

@@ -123,7 +123,8 @@ impl ClientCertVerifier for OneName {
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
         let verified = self.chain.verify_client_cert(leaf, intermediates, now)?;
-        let names = webpki::EndEntityCert::try_from(leaf).map_or(0, |certificate| certificate.valid_uri_names().count());
+        let names =
+            webpki::EndEntityCert::try_from(leaf).map_or(0, |certificate| certificate.valid_uri_names().count());
         if names > 1 {
             return Err(rustls::CertificateError::ApplicationVerificationFailure.into());
         }

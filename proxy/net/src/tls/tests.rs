@@ -34,7 +34,10 @@ const SERVER: &str = "spiffe://cluster.local/ns/default/sa/server";
 const CLIENT: &str = "spiffe://cluster.local/ns/default/sa/client";
 
 /// What both sides make of a handshake: the identity that the server saw and the protocol, or `None`.
-async fn handshake(server: &ServerSettings<'_>, client: &ClientSettings<'_>) -> Option<(Option<PeerIdentity>, Option<Vec<u8>>)> {
+async fn handshake(
+    server: &ServerSettings<'_>,
+    client: &ClientSettings<'_>,
+) -> Option<(Option<PeerIdentity>, Option<Vec<u8>>)> {
     let acceptor = Acceptor::new(server).unwrap();
     let connector = Connector::new(client).unwrap();
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -68,12 +71,24 @@ async fn mutual_tls_tells_the_peer_and_checks_it() {
         ("stranger", required(), Some(&stranger), uri(SERVER), None),
         ("two names", required(), Some(&two_names), uri(SERVER), None),
         ("server has another name", required(), Some(&client), uri(CLIENT), None),
-        ("any name of the prefix", required(), Some(&client), vec![SubjectName::UriPrefix("spiffe://cluster.local/".into())], seen(CLIENT)),
+        (
+            "any name of the prefix",
+            required(),
+            Some(&client),
+            vec![SubjectName::UriPrefix("spiffe://cluster.local/".into())],
+            seen(CLIENT),
+        ),
         ("any name of the mesh", required(), Some(&client), vec![], seen(CLIENT)),
     ];
     for (what, auth, identity, names, expected) in cases {
         let server = ServerSettings { identity: &server, client: auth, alpn: &[] };
-        let client = ClientSettings { identity, roots: Some(&roots), names: &names, sni: Some("outbound_.80_._.a.b"), alpn: &[] };
+        let client = ClientSettings {
+            identity,
+            roots: Some(&roots),
+            names: &names,
+            sni: Some("outbound_.80_._.a.b"),
+            alpn: &[],
+        };
         let got = handshake(&server, &client).await.map(|(who, _)| who);
         // TLS 1.3 lets the client finish before the server has refused it: only the server's word counts.
         assert_eq!(got, expected, "{what}");

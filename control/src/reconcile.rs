@@ -1,0 +1,264 @@
+//! The loop that owns the configuration: changes and commands in, resources for proxies out.
+//!
+//! One task, so that nothing needs a lock and every change has one place in an order. Changes from
+//! files are gathered for a moment; what comes over the API takes effect at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use orrery_serve::{ConnectionId, Event, Hub};
+use orrery_source::Change;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::applied::Applied;
+use crate::apply::{self, Applicable, ApplyOutcome, Deletion, Refused};
+use crate::changes;
+use crate::config::{Config, Debounce};
+use crate::metrics::{Family, Metrics};
+use crate::state::State;
+use crate::status::Board;
+
+/// Commands that wait; further callers wait themselves.
+const COMMANDS: usize = 64;
+/// Causes that a push remembers; of more, only the number is kept.
+const CAUSES: usize = 20;
+
+/// What others may ask the loop for.
+pub(crate) enum Command {
+    /// Apply objects: all or none.
+    Apply { objects: Applicable, reply: oneshot::Sender<Result<ApplyOutcome, Refused>> },
+    /// Delete one object.
+    Delete { target: Deletion, reply: oneshot::Sender<Result<(), Refused>> },
+    /// Look at the state; the closure answers whoever asked.
+    Inspect(Box<dyn FnOnce(&State) + Send>),
+}
+
+/// How others talk to the loop; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    commands: mpsc::Sender<Command>,
+    ready: watch::Sender<bool>,
+}
+
+impl Handle {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        (Self { commands, ready: watch::Sender::new(false) }, receiver)
+    }
+
+    /// Whether the whole configuration was read once.
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    pub(crate) fn ready_flag(&self) -> watch::Sender<bool> {
+        self.ready.clone()
+    }
+
+    /// Applies objects; `None` when the control plane is stopping.
+    pub(crate) async fn apply(&self, objects: Applicable) -> Option<Result<ApplyOutcome, Refused>> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Apply { objects, reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Deletes an object; `None` when the control plane is stopping.
+    pub(crate) async fn delete(&self, target: Deletion) -> Option<Result<(), Refused>> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Delete { target, reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Looks at the state; `None` when the control plane is stopping.
+    pub(crate) async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&State) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let look = move |state: &State| {
+            // Whoever asked may have gone.
+            let _ = reply.send(look(state));
+        };
+        self.commands.send(Command::Inspect(Box::new(look))).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// Where the loop's work comes from.
+pub(crate) struct Inputs {
+    pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) changes: mpsc::Receiver<Change>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+}
+
+/// Changes that no proxy was told of yet.
+struct Pending {
+    first: Instant,
+    last: Instant,
+    causes: BTreeSet<String>,
+}
+
+/// The loop.
+pub(crate) struct Reconciler {
+    state: State,
+    hub: Hub,
+    board: Board,
+    metrics: Metrics,
+    applied: Applied,
+    debounce: Debounce,
+    pending: Option<Pending>,
+    loaded: bool,
+}
+
+impl Reconciler {
+    pub(crate) fn new(config: &Config, hub: Hub, board: Board, metrics: Metrics, applied: Applied) -> Self {
+        let state = State::new(config);
+        let debounce = config.debounce;
+        Self { state, hub, board, metrics, applied, debounce, pending: None, loaded: false }
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        mut inputs: Inputs,
+        ready: watch::Sender<bool>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        loop {
+            let flush_at = self
+                .pending
+                .as_ref()
+                .filter(|_| self.loaded)
+                .map(|pending| (pending.last + self.debounce.quiet).min(pending.first + self.debounce.most));
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                event = inputs.events.recv() => match event {
+                    Some(event) => self.event(event),
+                    None => return Ok(()),
+                },
+                change = inputs.changes.recv() => match change {
+                    Some(change) => self.change(change, &ready),
+                    None if stop.is_cancelled() => return Ok(()),
+                    None => anyhow::bail!("the configuration directory is not watched any more"),
+                },
+                Some(command) = inputs.commands.recv() => self.command(command).await,
+                () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => self.flush(),
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match &event {
+            Event::Connected { connection, node, .. } => {
+                let connection = *connection;
+                match self.state.connect(connection, node) {
+                    Ok(()) => {
+                        self.board.event(event);
+                        if self.loaded {
+                            self.publish(&[connection], Instant::now(), Vec::new());
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(node = node.id, %error, "proxy cannot be served");
+                        self.hub.refuse(connection, &error.to_string());
+                    }
+                }
+                return;
+            }
+            Event::Disconnected { connection, .. } => self.state.disconnect(*connection),
+            Event::Sent { .. }
+            | Event::Acked { .. }
+            | Event::Nacked { .. }
+            | Event::Stale { .. }
+            | Event::Synced { .. } => {}
+        }
+        self.board.event(event);
+    }
+
+    fn change(&mut self, change: Change, ready: &watch::Sender<bool>) {
+        let update = changes::take(&mut self.state, change);
+        self.metrics.add(Family::Updates, &[("type", "config")]);
+        if update.refused > 0 {
+            self.metrics.add_many(Family::RejectedConfigs, &[], update.refused as f64);
+        }
+        if let Some(cause) = update.cause {
+            self.cause(cause);
+        }
+        if update.loaded && !self.loaded {
+            self.loaded = true;
+            ready.send_replace(true);
+            self.flush();
+            // Proxies that came before the configuration was complete have nothing yet.
+            let waiting = self.state.connections();
+            self.publish(&waiting, Instant::now(), Vec::new());
+        }
+    }
+
+    async fn command(&mut self, command: Command) {
+        match command {
+            Command::Inspect(look) => look(&self.state),
+            Command::Apply { objects, reply } => {
+                let outcome = apply::apply(&mut self.state, &self.applied, objects).await;
+                if let Ok(outcome) = &outcome {
+                    self.took_effect(&outcome.causes);
+                } else {
+                    self.metrics.add(Family::RejectedConfigs, &[]);
+                }
+                let _ = reply.send(outcome);
+            }
+            Command::Delete { target, reply } => {
+                let outcome = apply::delete(&mut self.state, &self.applied, &target).await;
+                if outcome.is_ok() {
+                    self.took_effect(&[target.to_string()]);
+                }
+                let _ = reply.send(outcome);
+            }
+        }
+    }
+
+    /// What came over the API is pushed now: somebody waits for it.
+    fn took_effect(&mut self, causes: &[String]) {
+        for cause in causes {
+            self.cause(cause.clone());
+        }
+        self.flush();
+    }
+
+    fn cause(&mut self, cause: String) {
+        let now = Instant::now();
+        let pending = self.pending.get_or_insert_with(|| Pending { first: now, last: now, causes: BTreeSet::new() });
+        pending.last = now;
+        if pending.causes.len() < CAUSES {
+            pending.causes.insert(cause);
+        }
+    }
+
+    /// Compiles for every proxy that the gathered changes may concern, and publishes what differs.
+    fn flush(&mut self) {
+        let Some(pending) = self.pending.take() else { return };
+        self.metrics.observe(Family::Debounce, &[], pending.first.elapsed().as_secs_f64());
+        self.metrics.add(Family::PushTriggers, &[("type", "config")]);
+        let connections = self.state.connections();
+        self.publish(&connections, pending.first, pending.causes.into_iter().collect());
+        let counts = self.state.counts();
+        self.metrics.set(Family::Services, &[], counts.services as f64);
+        self.metrics.set(Family::VirtualServices, &[], counts.virtual_services as f64);
+    }
+
+    fn publish(&mut self, connections: &[ConnectionId], since: Instant, causes: Vec<String>) {
+        let revision = self.state.next_revision();
+        let mut reached = Vec::new();
+        for connection in connections {
+            let started = Instant::now();
+            let Some(set) = self.state.compile(*connection, revision) else { continue };
+            self.metrics.observe(Family::PushTime, &[], started.elapsed().as_secs_f64());
+            reached.push((*connection, set));
+        }
+        let ids: Vec<ConnectionId> = reached.iter().map(|(connection, _)| *connection).collect();
+        self.board.published(revision, since, causes, &ids);
+        for (connection, set) in reached {
+            self.hub.publish(connection, Arc::clone(&set));
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What the reconcile loop owns: the world of objects, the connected proxies, and what each was given.
+//!
+//! Synchronous and without I/O; the loop says when.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use orrery_api::{Key, Kind, Object, Problem};
+use orrery_compile::{AccessLogFormat, Compiled, Proxy, ProxyError, Settings, World, compile};
+use orrery_serve::{ConnectionId, Resource, ResourceSet, ResourceType, Resources};
+use serde_json::Value;
+
+use crate::changes::Problems;
+use crate::config::{AccessLog, Config};
+
+mod view;
+
+/// The state.
+pub(crate) struct State {
+    world: World,
+    proxies: BTreeMap<ConnectionId, Served>,
+    revision: u64,
+    problems: Problems,
+}
+
+struct Served {
+    proxy: Proxy,
+    set: Option<Arc<ResourceSet>>,
+}
+
+/// Numbers for metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counts {
+    pub(crate) services: usize,
+    pub(crate) virtual_services: usize,
+}
+
+impl State {
+    pub(crate) fn new(config: &Config) -> Self {
+        // Revisions grow over restarts too, so that nobody takes an older one for a newer.
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        Self {
+            world: World::new(settings(config)),
+            proxies: BTreeMap::new(),
+            revision: u64::try_from(millis).unwrap_or_default(),
+            problems: Problems::new(),
+        }
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<&Object> {
+        self.world.get(key)
+    }
+
+    /// The key that these words name, however the kind is spelled in upper and lower case.
+    pub(crate) fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<Key> {
+        let kind = Kind::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(kind))?;
+        let namespace = if kind.is_cluster_wide() { "" } else { namespace };
+        let key = Key { kind, namespace: namespace.to_owned(), name: name.to_owned() };
+        self.world.get(&key).map(|object| object.key())
+    }
+
+    /// Puts an object in; `false` when it was there already, the same.
+    pub(crate) fn put(&mut self, object: Object) -> bool {
+        if self.world.get(&object.key) == Some(&object) {
+            return false;
+        }
+        self.world.apply(object);
+        true
+    }
+
+    /// Takes an object out; `false` when it was not there.
+    pub(crate) fn remove(&mut self, key: &Key) -> bool {
+        // Asked first, since deleting counts as a change in any case.
+        self.world.get(key).is_some() && self.world.delete(key).is_some()
+    }
+
+    /// Takes a proxy in; it gets its resources with [`State::compile`].
+    pub(crate) fn connect(&mut self, connection: ConnectionId, node: &Node) -> Result<(), ProxyError> {
+        let proxy = Proxy::from_node(node)?;
+        self.proxies.insert(connection, Served { proxy, set: None });
+        Ok(())
+    }
+
+    pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
+        self.proxies.remove(&connection);
+    }
+
+    pub(crate) fn connections(&self) -> Vec<ConnectionId> {
+        self.proxies.keys().copied().collect()
+    }
+
+    pub(crate) fn next_revision(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+
+    /// What a proxy has to be given, or nothing when that is what it has.
+    pub(crate) fn compile(&mut self, connection: ConnectionId, revision: u64) -> Option<Arc<ResourceSet>> {
+        let served = self.proxies.get_mut(&connection)?;
+        let compiled = compile(&self.world, &served.proxy);
+        let next = resource_set(compiled, served.set.as_deref(), revision)?;
+        let next = Arc::new(next);
+        served.set = Some(Arc::clone(&next));
+        Some(next)
+    }
+
+    /// Remembers a file's mistakes; none means that it is mended.
+    pub(crate) fn set_problems(&mut self, file: String, problems: Vec<Problem>) {
+        if problems.is_empty() {
+            self.problems.remove(&file);
+        } else {
+            self.problems.insert(file, problems);
+        }
+    }
+
+    /// Mistakes in the directory's files.
+    pub(crate) fn problems(&self) -> &Problems {
+        &self.problems
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts {
+            services: self.world.registry().services().count(),
+            virtual_services: self.world.of_kind(Kind::VirtualService).count(),
+        }
+    }
+
+    /// The documents that match, each as it was given.
+    pub(crate) fn objects(&self, kind: Option<&str>, namespace: Option<&str>, name: Option<&str>) -> Vec<Value> {
+        let matches = |object: &&Object| {
+            kind.is_none_or(|kind| object.key.kind.as_str().eq_ignore_ascii_case(kind))
+                && namespace.is_none_or(|namespace| object.key.namespace == namespace)
+                && name.is_none_or(|name| object.key.name == name)
+        };
+        self.world.objects().filter(matches).map(|object| object.raw.clone()).collect()
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        trust_domain: config.trust_domain.clone(),
+        domain: config.domain.clone(),
+        cluster_id: config.cluster_id.clone(),
+        allow_unknown_destinations: config.mesh.allow_unknown_destinations,
+        access_log: match config.mesh.access_log {
+            AccessLog::Off => None,
+            AccessLog::Text => Some(AccessLogFormat::Text),
+            AccessLog::Json => Some(AccessLogFormat::Json),
+        },
+        trace_sampling: config.mesh.trace_sampling,
+        strict_mtls: config.mesh.strict_mtls,
+        ..Settings::default()
+    }
+}
+
+/// The new set, sharing all that is as before; nothing when everything is as before.
+fn resource_set(mut compiled: Compiled, before: Option<&ResourceSet>, revision: u64) -> Option<ResourceSet> {
+    let mut set = ResourceSet::new(revision);
+    let mut changed = before.is_none();
+    for kind in ResourceType::ALL {
+        let new = compiled.resources.remove(kind.type_url()).unwrap_or_default();
+        let old = before.map(|set| set.get(kind));
+        let mut resources = Resources::new();
+        for (name, resource) in new {
+            let same = old.and_then(|old| old.get(&name)).filter(|old| *old.version == *resource.version);
+            let resource = match same {
+                Some(same) => Arc::clone(same),
+                None => Arc::new(Resource { version: resource.version.as_str().into(), body: resource.body }),
+            };
+            resources.insert(name, resource);
+        }
+        let unchanged = old.filter(|old| {
+            old.len() == resources.len()
+                && old.iter().zip(&resources).all(|((a, one), (b, other))| a == b && Arc::ptr_eq(one, other))
+        });
+        changed |= unchanged.is_none();
+        set = set.with(kind, unchanged.map_or_else(|| Arc::new(resources), Arc::clone));
+    }
+    changed.then_some(set)
+}

@@ -1,0 +1,85 @@
+//! The state as the debug pages show it.
+
+use orrery_compile::{EndpointAddress, RegistryService};
+use orrery_serve::ResourceType;
+use serde_json::{Map, Value, json};
+
+use super::{Served, State};
+
+impl State {
+    /// All services.
+    pub(crate) fn services(&self) -> Value {
+        self.world.registry().services().map(service).collect()
+    }
+
+    /// All endpoints; with a proxy's name, the clusters for which that proxy was given endpoints.
+    pub(crate) fn endpoints(&self, proxy: Option<&str>) -> Value {
+        match proxy.map(|name| self.served(name)) {
+            None => self.world.registry().services().map(endpoints).collect(),
+            Some(Some(served)) => json!({
+                "proxy": served.proxy.id,
+                "clusters": names(served, ResourceType::Endpoint),
+            }),
+            Some(None) => json!([]),
+        }
+    }
+
+    /// Names and versions of everything that a proxy was given.
+    pub(crate) fn dump(&self, proxy: &str) -> Option<Value> {
+        let served = self.served(proxy)?;
+        let types: Map<String, Value> =
+            ResourceType::ALL.into_iter().map(|kind| (kind.type_url().to_owned(), names(served, kind))).collect();
+        let revision = served.set.as_ref().map(|set| set.revision());
+        Some(json!({ "node": served.proxy.id, "revision": revision, "resources": types }))
+    }
+
+    /// A connected proxy by its `<name>.<namespace>`, or by its whole id.
+    fn served(&self, name: &str) -> Option<&Served> {
+        let is = |served: &&Served| served.proxy.id == name || served.proxy.id.split('~').nth(2) == Some(name);
+        self.proxies.values().rev().find(is)
+    }
+}
+
+fn names(served: &Served, kind: ResourceType) -> Value {
+    let Some(set) = &served.set else { return json!({}) };
+    let versions = set.get(kind).iter().map(|(name, resource)| (name.clone(), json!(&*resource.version)));
+    Value::Object(versions.collect())
+}
+
+fn service(service: &RegistryService) -> Value {
+    json!({
+        "hostname": service.host,
+        "name": service.name,
+        "namespace": service.namespace,
+        "addresses": service.addresses,
+        "external": service.external,
+        "ports": service.ports.iter().map(|port| json!({
+            "port": port.number,
+            "name": port.name,
+            "protocol": format!("{:?}", port.protocol),
+        })).collect::<Vec<Value>>(),
+        "endpoints": service.endpoints.len(),
+    })
+}
+
+fn endpoints(service: &RegistryService) -> Value {
+    let list = service.endpoints.iter().map(|endpoint| {
+        let address = match &endpoint.address {
+            EndpointAddress::Ip(address) => address.to_string(),
+            EndpointAddress::Name(name) => name.clone(),
+        };
+        json!({
+            "address": address,
+            "ports": endpoint.ports,
+            "workload": endpoint.workload,
+            "namespace": endpoint.namespace,
+            "serviceAccount": endpoint.service_account,
+            "labels": endpoint.labels.0,
+            "mesh": endpoint.in_mesh,
+            "ready": endpoint.ready,
+            "weight": endpoint.weight,
+            "locality": endpoint.locality,
+        })
+    });
+    json!({ "svc": service.host, "ep": list.collect::<Vec<Value>>() })
+}
