@@ -43,8 +43,9 @@ pub struct Object {
     pub raw: Value,
 }
 
-/// What an object says, by kind.
+/// What an object says, by kind. Objects are few and live long, so the difference in size costs nothing.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum Spec {
     DestinationRule(DestinationRule),
     Endpoints(Endpoints),

@@ -92,7 +92,9 @@ impl Proxy {
 fn text<'a>(metadata: &'a Struct, key: &str) -> Option<&'a str> {
     match metadata.fields.get(key)?.kind.as_ref()? {
         Kind::StringValue(text) => Some(text),
-        Kind::NullValue(_) | Kind::NumberValue(_) | Kind::BoolValue(_) | Kind::StructValue(_) | Kind::ListValue(_) => None,
+        Kind::NullValue(_) | Kind::NumberValue(_) | Kind::BoolValue(_) | Kind::StructValue(_) | Kind::ListValue(_) => {
+            None
+        }
     }
 }
 

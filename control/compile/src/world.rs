@@ -77,7 +77,9 @@ impl World {
     /// Oldest first, then by name: the order in which conflicts are decided.
     fn by_age<'a, T>(&'a self, kind: Kind, pick: impl Fn(&'a Spec) -> Option<&'a T>) -> Vec<(&'a Object, &'a T)> {
         let mut all: Vec<_> = self.of_kind(kind).filter_map(|object| Some((object, pick(&object.spec)?))).collect();
-        all.sort_by(|(one, _), (other, _)| one.meta.created.cmp(&other.meta.created).then_with(|| one.key.cmp(&other.key)));
+        all.sort_by(|(one, _), (other, _)| {
+            one.meta.created.cmp(&other.meta.created).then_with(|| one.key.cmp(&other.key))
+        });
         all
     }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use orrery_api::{
-    Endpoint, Kind, Labels, Object, Pod, Resolution, Service, ServiceEntry, ServiceLocation, Spec, TargetPort, WorkloadEntry,
+    Endpoint, Kind, Labels, Object, Pod, Resolution, Service, ServiceEntry, ServiceLocation, Spec, TargetPort,
+    WorkloadEntry,
 };
 
 use super::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
@@ -40,7 +41,11 @@ fn kubernetes_service(world: &World, object: &Object, service: &Service) -> Regi
     let ports: Vec<ServicePortInfo> = service
         .ports
         .iter()
-        .map(|port| ServicePortInfo { number: port.port, name: port.name.clone(), protocol: PortProtocol::of(&port.protocol) })
+        .map(|port| ServicePortInfo {
+            number: port.port,
+            name: port.name.clone(),
+            protocol: PortProtocol::of(&port.protocol),
+        })
         .collect();
     let endpoints = match (&service.external_name, service.selector.is_empty()) {
         (Some(name), _) => vec![named_endpoint(name, &ports, &key.namespace)],
@@ -71,7 +76,13 @@ fn selected(world: &World, namespace: &str, service: &Service) -> Vec<ServiceEnd
             Spec::WorkloadEntry(entry) if service.selector.select(&workload_labels(object, entry)) => {
                 let ports = service.ports.iter().map(|port| {
                     let named = entry.ports.get(&port.name).copied();
-                    (port.port, named.unwrap_or(match port.target { TargetPort::Number(number) => number, TargetPort::Name(_) => port.port }))
+                    (
+                        port.port,
+                        named.unwrap_or(match port.target {
+                            TargetPort::Number(number) => number,
+                            TargetPort::Name(_) => port.port,
+                        }),
+                    )
                 });
                 endpoints.extend(workload_endpoint(object, entry, ports.collect()));
             }
@@ -122,7 +133,9 @@ fn listed(world: &World, object: &Object, service: &Service) -> Vec<ServiceEndpo
 
 fn listed_endpoint(world: &World, object: &Object, endpoint: &Endpoint, service: &Service) -> ServiceEndpoint {
     let pod = world.of_kind(Kind::Pod).find_map(|other| match &other.spec {
-        Spec::Pod(pod) if other.key.namespace == object.key.namespace && pod.ip == Some(endpoint.ip) => Some((other, pod)),
+        Spec::Pod(pod) if other.key.namespace == object.key.namespace && pod.ip == Some(endpoint.ip) => {
+            Some((other, pod))
+        }
         _ => None,
     });
     let ports = service.ports.iter().filter_map(|port| {
@@ -131,7 +144,9 @@ fn listed_endpoint(world: &World, object: &Object, endpoint: &Endpoint, service:
     });
     let ports: BTreeMap<u16, u16> = ports.collect();
     match pod {
-        Some((other, pod)) => ServiceEndpoint { ports, ready: endpoint.ready, ..pod_endpoint(other, pod, endpoint.ip, service) },
+        Some((other, pod)) => {
+            ServiceEndpoint { ports, ready: endpoint.ready, ..pod_endpoint(other, pod, endpoint.ip, service) }
+        }
         None => ServiceEndpoint {
             address: EndpointAddress::Ip(endpoint.ip),
             ports,
@@ -166,7 +181,11 @@ fn service_entry(world: &World, object: &Object, entry: &ServiceEntry) -> Vec<Re
     let ports: Vec<ServicePortInfo> = entry
         .ports
         .iter()
-        .map(|port| ServicePortInfo { number: port.number, name: port.name.clone(), protocol: PortProtocol::of(&port.protocol) })
+        .map(|port| ServicePortInfo {
+            number: port.number,
+            name: port.name.clone(),
+            protocol: PortProtocol::of(&port.protocol),
+        })
         .collect();
     let finding = match entry.resolution {
         Resolution::None => Finding::OriginalDestination,
@@ -180,7 +199,8 @@ fn service_entry(world: &World, object: &Object, entry: &ServiceEntry) -> Vec<Re
     }
     let service = |host: &str| {
         // With DNS and no endpoint of its own, the host is where to go.
-        let own = (finding == Finding::Dns && endpoints.is_empty()).then(|| named_endpoint(host, &ports, &object.key.namespace));
+        let own = (finding == Finding::Dns && endpoints.is_empty())
+            .then(|| named_endpoint(host, &ports, &object.key.namespace));
         RegistryService {
             host: host.to_owned(),
             name: host.to_owned(),
@@ -205,7 +225,8 @@ fn selected_workloads(world: &World, object: &Object, entry: &ServiceEntry, sele
             }
             Spec::Pod(pod) if selector.select(&other.meta.labels) => {
                 let ports = entry.ports.iter().map(|port| (port.number, port.target)).collect();
-                let one = pod.ip.map(|ip| ServiceEndpoint { ports, ..pod_endpoint(other, pod, ip, &Service::default()) });
+                let one =
+                    pod.ip.map(|ip| ServiceEndpoint { ports, ..pod_endpoint(other, pod, ip, &Service::default()) });
                 endpoints.extend(one);
             }
             _ => {}

@@ -1,0 +1,96 @@
+//! All resources of a gateway: a listener per port of the Gateways that select it, and routes bound to them.
+
+use std::collections::BTreeMap;
+
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::config::route::v3::VirtualHost;
+use orrery_api::Server;
+
+use super::route::{Caller, gateway_name};
+use super::value::{address, ip_address};
+use super::{cluster, http, route};
+use crate::compile::Compiled;
+use crate::names::covers;
+use crate::proxy::{Interception, Proxy};
+use crate::world::World;
+
+pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
+    cluster::special(compiled);
+    cluster::outbound(world, proxy, compiled);
+    let mut ports: BTreeMap<u16, Vec<(String, &Server)>> = BTreeMap::new();
+    for (object, gateway) in world.gateways() {
+        if gateway.selector.select(&proxy.labels) {
+            let name = format!("{}/{}", object.key.namespace, object.key.name);
+            for server in gateway.servers.iter().filter(|server| matches!(server.protocol, "HTTP" | "HTTP2" | "GRPC")) {
+                ports.entry(server.port).or_default().push((name.clone(), server));
+            }
+        }
+    }
+    for (port, servers) in ports {
+        let (name, routes) = (format!("{}_{port}", proxy.address), format!("http.{port}"));
+        let chain = http::chain(
+            world.settings(),
+            &format!("outbound_{name}"),
+            http::rds(&routes),
+            http::Side::Gateway,
+            &["websocket"],
+        );
+        let to = match proxy.interception {
+            Interception::None => ip_address(proxy.address, port),
+            Interception::Redirect => address("0.0.0.0", port),
+        };
+        let listener = Listener {
+            name: name.clone(),
+            address: to,
+            filter_chains: vec![chain],
+            traffic_direction: TrafficDirection::Outbound.into(),
+            ..Default::default()
+        };
+        compiled.add(&name, &listener);
+        compiled.add(&routes, &route::table(&routes, virtual_hosts(world, proxy, port, &servers)));
+    }
+}
+
+/// One virtual host for each host of the virtual services that are bound to the servers; routes of several virtual
+/// services for one host follow each other, the oldest first.
+fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &Server)]) -> Vec<VirtualHost> {
+    let mut hosts: BTreeMap<String, VirtualHost> = BTreeMap::new();
+    for (gateway, server) in servers {
+        let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway };
+        for (object, service) in world.virtual_services() {
+            let bound = service.gateways.iter().any(|one| gateway_name(&one.value, &object.key.namespace) == *gateway);
+            if !bound {
+                continue;
+            }
+            for host in &service.hosts {
+                let host = world.resolve(&host.value, &object.key.namespace);
+                let Some(shown) = common(&host, server) else { continue };
+                let entry = hosts.entry(shown.clone()).or_insert_with(|| VirtualHost {
+                    name: format!("{shown}:{port}"),
+                    domains: domains(&shown),
+                    include_request_attempt_count: true,
+                    ..Default::default()
+                });
+                entry.routes.extend(route::of_virtual_service(&caller, object, service, port));
+            }
+        }
+    }
+    hosts.into_values().collect()
+}
+
+/// The narrower of a virtual service's host and a server's hosts, where they meet.
+fn common(host: &str, server: &Server) -> Option<String> {
+    let mut found = server.hosts.iter().filter_map(|wanted| {
+        let wanted = wanted.value.to_ascii_lowercase();
+        if covers(&wanted, host) { Some(host.to_owned()) } else { covers(host, &wanted).then_some(wanted) }
+    });
+    found.next()
+}
+
+fn domains(host: &str) -> Vec<String> {
+    if host == "*" || host.starts_with('*') {
+        return vec![host.to_owned()];
+    }
+    vec![host.to_owned(), format!("{host}:*")]
+}
