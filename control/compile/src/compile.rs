@@ -1,12 +1,12 @@
 //! From the world and a proxy to that proxy's resources.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use envoy_types::pb::google::protobuf::Any;
 use prost::{Message, Name};
 
 use crate::build;
+use crate::fingerprint::version;
 use crate::proxy::{Proxy, ProxyKind};
 use crate::world::World;
 
@@ -37,10 +37,7 @@ pub fn compile(world: &World, proxy: &Proxy) -> Compiled {
 impl Compiled {
     pub(crate) fn add<M: Message + Name>(&mut self, name: &str, message: &M) {
         let value = message.encode_to_vec();
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        let resource =
-            Resource { version: format!("{:016x}", hasher.finish()), body: Any { type_url: M::type_url(), value } };
+        let resource = Resource { version: version(&value), body: Any { type_url: M::type_url(), value } };
         self.resources.entry(M::type_url()).or_default().insert(name.to_owned(), resource);
     }
 }

@@ -5,6 +5,7 @@
 
 mod build;
 mod compile;
+mod fingerprint;
 mod names;
 mod policy;
 mod proxy;
