@@ -10,10 +10,10 @@ use crate::profile::{DumpFormat, Name as ProfileName};
 mod demo;
 mod role;
 
-pub use demo::{BookinfoArgs, DemoArgs, Network, Ports, TrafficArgs, UpArgs};
+pub use demo::{BookinfoArgs, DemoArgs, HostArgs, Network, Ports, TrafficArgs, UpArgs};
 pub use role::{
-    AccessLog, ControlArgs, HopArgs, HopMode, HopProtocol, HopTlsIn, HopTlsOut, Interception, OutboundPolicy, ProxyArgs,
-    ProxyCommand, TelemetryArgs,
+    AccessLog, ControlArgs, HopArgs, HopMode, HopProtocol, HopTlsIn, HopTlsOut, Interception, OutboundPolicy,
+    ProxyArgs, ProxyCommand, TelemetryArgs,
 };
 
 /// A service mesh that you can see.

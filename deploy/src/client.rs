@@ -150,7 +150,8 @@ mod tests {
     async fn keeps_connections_and_survives_their_end() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(axum::serve(listener, Router::new().route("/", get(|| async { "hi" }))).into_future());
+        let server =
+            tokio::spawn(axum::serve(listener, Router::new().route("/", get(|| async { "hi" }))).into_future());
         let client = Client::default();
         for _ in 0..3 {
             let answer = client.get(&address.to_string(), "/", Duration::from_secs(5)).await.unwrap();

@@ -39,7 +39,9 @@ mod tests {
 
     #[test]
     fn as_people_write_them() {
-        for (text, millis) in [("60", 60_000), ("60s", 60_000), ("500ms", 500), ("1h30m", 5_400_000), ("2d", 172_800_000)] {
+        for (text, millis) in
+            [("60", 60_000), ("60s", 60_000), ("500ms", 500), ("1h30m", 5_400_000), ("2d", 172_800_000)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for wrong in ["", "s", "-1s", "1x", "1.5s", "10s5", "9999999d", "ſ", "1ſ"] {

@@ -19,9 +19,11 @@ pub fn start(filter: Option<&str>, command: &Command) -> anyhow::Result<()> {
 
 fn default_filter(command: &Command) -> &'static str {
     match command {
-        Command::Proxy(_) | Command::Control(_) | Command::Telemetry(_) | Command::Bookinfo(_) | Command::Traffic(_) => {
-            "info"
-        }
+        Command::Proxy(_)
+        | Command::Control(_)
+        | Command::Telemetry(_)
+        | Command::Bookinfo(_)
+        | Command::Traffic(_) => "info",
         Command::Demo(_)
         | Command::Up(_)
         | Command::Apply(_)

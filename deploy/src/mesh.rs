@@ -51,7 +51,9 @@ pub fn url(address: SocketAddr) -> String {
 /// # Errors
 /// When it is something else.
 pub fn authority(url: &str) -> anyhow::Result<&str> {
-    url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).with_context(|| format!("{url:?} is no http URL"))
+    url.strip_prefix("http://")
+        .map(|rest| rest.trim_end_matches('/'))
+        .with_context(|| format!("{url:?} is no http URL"))
 }
 
 impl Mesh {
@@ -139,7 +141,8 @@ pub fn write_secret(file: &Path, content: &[u8]) -> anyhow::Result<()> {
 #[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
 fn private_dir() -> anyhow::Result<PathBuf> {
     let user = nix::unistd::Uid::effective();
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute() && dir.is_dir());
+    let runtime =
+        std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute() && dir.is_dir());
     let dir = match runtime {
         Some(runtime) => runtime.join("orrery"),
         None => std::env::temp_dir().join(format!("orrery-{user}")),

@@ -210,7 +210,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut group, _reports) = Group::new();
         let out = dir.path().join("stopped");
-        let script = format!("trap 'echo asked > {}; exit 0' TERM; echo up; while :; do read line || sleep 0.01; done", out.display());
+        let script = format!(
+            "trap 'echo asked > {}; exit 0' TERM; echo up; while :; do read line || sleep 0.01; done",
+            out.display()
+        );
         group.start(shell(dir.path(), &script)).unwrap();
         let log = dir.path().join("part.log");
         timeout(Duration::from_secs(10), async {

@@ -148,7 +148,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let target = listener.local_addr().unwrap();
         let answer = |headers: HeaderMap| async move {
-            if headers.contains_key("cookie") { (http::StatusCode::IM_A_TEAPOT, "user") } else { (http::StatusCode::OK, "nobody") }
+            if headers.contains_key("cookie") {
+                (http::StatusCode::IM_A_TEAPOT, "user")
+            } else {
+                (http::StatusCode::OK, "nobody")
+            }
         };
         tokio::spawn(axum::serve(listener, Router::new().fallback(answer)).into_future());
         let counts = Arc::new(Counts::default());

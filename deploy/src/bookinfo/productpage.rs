@@ -102,7 +102,8 @@ struct Login {
 async fn login(headers: HeaderMap, Form(login): Form<Login>) -> Response {
     let name = login.username.trim();
     if !is_name(name) {
-        return (StatusCode::BAD_REQUEST, "a user name has letters, digits, '-', '_', '.' and '@' only").into_response();
+        return (StatusCode::BAD_REQUEST, "a user name has letters, digits, '-', '_', '.' and '@' only")
+            .into_response();
     }
     back(&headers, &format!("{COOKIE}={name}; Path=/; HttpOnly; SameSite=Lax"))
 }

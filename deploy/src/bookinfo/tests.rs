@@ -70,7 +70,8 @@ async fn get(address: SocketAddr, path: &str, headers: &[(&'static str, &str)]) 
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let answer = Client::default().send(&address.to_string(), request.body(Full::default()).unwrap(), LIMIT).await.unwrap();
+    let answer =
+        Client::default().send(&address.to_string(), request.body(Full::default()).unwrap(), LIMIT).await.unwrap();
     (answer.status(), String::from_utf8_lossy(answer.body()).into_owned())
 }
 

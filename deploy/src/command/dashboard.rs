@@ -35,7 +35,8 @@ fn url(mesh: &Mesh, arguments: &DashboardArgs) -> anyhow::Result<String> {
 /// Whether a program that opens pages was found.
 fn open(url: &str) -> bool {
     ["xdg-open", "open", "wslview"].iter().any(|program| {
-        let started = Command::new(program).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let started =
+            Command::new(program).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         started.is_ok_and(|status| status.success())
     })
 }

@@ -147,9 +147,7 @@ mod tests {
 
     #[test]
     fn a_table_of_edges() {
-        let node = |id: &str, kind: &str, app: &str, version: &str| {
-            json!({"data": {"id": id, "nodeType": kind, "app": app, "version": version, "workload": app}})
-        };
+        let node = |id: &str, kind: &str, app: &str, version: &str| json!({"data": {"id": id, "nodeType": kind, "app": app, "version": version, "workload": app}});
         let graph = json!({"elements": {
             "nodes": [node("1", "app", "productpage", "v1"), node("2", "app", "reviews", "v3"), node("3", "unknown", "", "")],
             "edges": [
@@ -163,8 +161,12 @@ mod tests {
         let edges = edges(&graph);
         assert_eq!(edges.len(), 2);
         let text = table(&edges).render();
-        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split("  ").filter(|c| !c.is_empty()).map(str::trim).collect()).collect();
-        assert_eq!(lines[1], ["productpage v1", "reviews v3", "http", "20.00", "5.0", "3.2 ms", "250 ms", "1.50 s", "yes"]);
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split("  ").filter(|c| !c.is_empty()).map(str::trim).collect()).collect();
+        assert_eq!(
+            lines[1],
+            ["productpage v1", "reviews v3", "http", "20.00", "5.0", "3.2 ms", "250 ms", "1.50 s", "yes"]
+        );
         assert_eq!(lines[2], ["unknown", "productpage v1", "http", "1.00", "0.0", "-", "-", "-", "no"]);
     }
 }

@@ -35,7 +35,9 @@ mod tests {
 
     #[test]
     fn spellings() {
-        for asked in ["vs", "VirtualService", "virtualservice", "virtualservices", "virtualservices.networking.istio.io"] {
+        for asked in
+            ["vs", "VirtualService", "virtualservice", "virtualservices", "virtualservices.networking.istio.io"]
+        {
             assert_eq!(canonical(asked), "VirtualService");
         }
         assert_eq!(canonical("Sidecar"), "Sidecar");

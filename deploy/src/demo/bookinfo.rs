@@ -1,0 +1,167 @@
+//! The demo's workloads: Istio's Bookinfo with a gateway, as Kubernetes would describe it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::host::Host;
+use crate::bookinfo::PORT;
+use crate::workload::{Network, Role, Workload};
+
+/// Host number of the gateway.
+pub const GATEWAY: u8 = 10;
+
+/// Application, version, and host number.
+const WORKLOADS: [(&str, &str, u8); 6] = [
+    ("productpage", "v1", 11),
+    ("details", "v1", 12),
+    ("reviews", "v1", 13),
+    ("reviews", "v2", 14),
+    ("reviews", "v3", 15),
+    ("ratings", "v1", 16),
+];
+
+const GATEWAY_YAML: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: bookinfo-gateway
+  namespace: default
+spec:
+  selector:
+    istio: ingressgateway
+  servers:
+  - port:
+      number: 8080
+      name: http
+      protocol: HTTP
+    hosts:
+    - \"*\"
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: bookinfo
+  namespace: default
+spec:
+  hosts:
+  - \"*\"
+  gateways:
+  - bookinfo-gateway
+  http:
+  - match:
+    - uri:
+        exact: /productpage
+    - uri:
+        prefix: /static
+    - uri:
+        exact: /login
+    - uri:
+        exact: /logout
+    - uri:
+        prefix: /api/v1/products
+    route:
+    - destination:
+        host: productpage
+        port:
+          number: 9080
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata:
+  name: default
+  namespace: default
+spec:
+  mtls:
+    mode: STRICT
+";
+
+/// All workloads, the gateway first.
+pub fn workloads(network: Network) -> Vec<Workload> {
+    let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let gateway = Workload {
+        name: "istio-ingressgateway".to_owned(),
+        namespace: "istio-system".to_owned(),
+        owner: "istio-ingressgateway".to_owned(),
+        service_account: "istio-ingressgateway-service-account".to_owned(),
+        labels: labels(&[("app", "istio-ingressgateway"), ("istio", "ingressgateway")]),
+        address: network.mesh(GATEWAY),
+        role: Role::Gateway,
+    };
+    let service = |(app, version, host): (&str, &str, u8)| Workload {
+        name: format!("{app}-{version}"),
+        namespace: "default".to_owned(),
+        owner: format!("{app}-{version}"),
+        service_account: format!("bookinfo-{app}"),
+        labels: labels(&[("app", app), ("version", version)]),
+        address: network.mesh(host),
+        role: Role::Sidecar { app: network.app(host) },
+    };
+    std::iter::once(gateway).chain(WORKLOADS.into_iter().map(service)).collect()
+}
+
+/// Writes the demo's configuration, and copies what the user adds.
+pub fn write(host: &Host, added: Option<&Path>) -> anyhow::Result<()> {
+    let directory = host.config_dir();
+    let put = |name: &str, text: &str| {
+        let file = directory.join(name);
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
+    };
+    put("bookinfo.yaml", &kubernetes(host.network()))?;
+    put("bookinfo-gateway.yaml", GATEWAY_YAML)?;
+    let Some(added) = added else { return Ok(()) };
+    for entry in fs::read_dir(added).with_context(|| format!("cannot read {}", added.display()))? {
+        let path = entry?.path();
+        let is_yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+        if let (true, Some(name)) = (is_yaml, path.file_name()) {
+            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            put(&format!("added-{}", name.to_string_lossy()), &text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Services, and pods with their addresses.
+fn kubernetes(network: Network) -> String {
+    let mut text = String::new();
+    for app in ["productpage", "details", "reviews", "ratings"] {
+        // Writing into a string cannot fail.
+        let _ = write!(
+            text,
+            "apiVersion: v1\nkind: Service\nmetadata:\n  name: {app}\n  namespace: default\n  labels:\n    app: {app}\n    service: {app}\nspec:\n  ports:\n  - port: {PORT}\n    name: http\n  selector:\n    app: {app}\n---\n"
+        );
+    }
+    for workload in workloads(network) {
+        let _ = write!(
+            text,
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {}\n  namespace: {}\n  annotations:\n    sidecar.istio.io/status: '{{}}'\n  labels:\n",
+            workload.name, workload.namespace
+        );
+        for (key, value) in &workload.labels {
+            let _ = writeln!(text, "    {key}: {value}");
+        }
+        let _ = write!(
+            text,
+            "spec:\n  serviceAccountName: {}\n  containers:\n  - name: app\nstatus:\n  podIP: {}\n---\n",
+            workload.service_account, workload.address
+        );
+    }
+    text
+}
+
+/// Starts the services themselves.
+pub fn start_applications(host: &mut Host) -> anyhow::Result<()> {
+    let network = host.network();
+    for (app, version, number) in WORKLOADS {
+        let mut flags = vec![
+            ("--listen", format!("{}:{PORT}", network.app(number))),
+            ("--outbound", format!("{}:15001", network.mesh(number))),
+        ];
+        if app == "reviews" {
+            flags.push(("--reviews-version", version.to_owned()));
+        }
+        host.start(&format!("{app}-{version}"), &["bookinfo", app], &flags, 1)?;
+    }
+    Ok(())
+}

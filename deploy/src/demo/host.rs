@@ -1,0 +1,296 @@
+//! What a mesh on one machine needs: directories, ports, keys, and its processes.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, ensure};
+use orrery_ca::{Claims, store};
+use rand::distr::{Alphanumeric, SampleString};
+use tokio::sync::mpsc::Receiver;
+
+use super::control_state;
+use crate::cli::{HostArgs, Ports};
+use crate::mesh::{self, Mesh};
+use crate::supervise::{Group, Part, Report};
+use crate::workload::{Network, Role, Workload};
+
+const TRUST_DOMAIN: &str = "cluster.local";
+/// Tokens are issued anew whenever a proxy starts.
+const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// One mesh.
+pub struct Host {
+    state_dir: PathBuf,
+    config_dir: PathBuf,
+    network: Network,
+    sampling: f64,
+    addresses: Planes,
+    admin_token: String,
+    program: PathBuf,
+    group: Option<Group>,
+    workloads: Vec<(String, IpAddr)>,
+    /// Removed with the mesh when nobody named a directory.
+    temporary: Option<tempfile::TempDir>,
+}
+
+/// Where control plane and aggregator listen.
+#[derive(Clone, Copy)]
+struct Planes {
+    xds: SocketAddr,
+    plaintext: SocketAddr,
+    debug: SocketAddr,
+    otlp_grpc: SocketAddr,
+    otlp_http: SocketAddr,
+    query: SocketAddr,
+    tracing: SocketAddr,
+    ui: SocketAddr,
+}
+
+impl Host {
+    /// Directories, keys and free ports.
+    pub fn prepare(arguments: &HostArgs) -> anyhow::Result<Self> {
+        let temporary = match arguments.state_dir {
+            Some(_) => None,
+            None => Some(tempfile::Builder::new().prefix("orrery-").tempdir().context("no temporary directory")?),
+        };
+        let state_dir = match (&arguments.state_dir, &temporary) {
+            (Some(given), _) => given.clone(),
+            (None, Some(made)) => made.path().to_owned(),
+            (None, None) => PathBuf::from("."),
+        };
+        for folder in ["config", "logs", "tokens", "control"] {
+            let path = state_dir.join(folder);
+            fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        }
+        let state_dir = fs::canonicalize(&state_dir)?;
+        let paths = store::Paths::in_directory(&control_state(&state_dir));
+        store::load_or_create_root(&paths, TRUST_DOMAIN, SystemTime::now())?;
+        store::load_or_create_token_key(&paths)?;
+        let admin_token = Alphanumeric.sample_string(&mut rand::rng(), 40);
+        mesh::write_secret(&state_dir.join("admin-token"), admin_token.as_bytes())?;
+        Ok(Self {
+            config_dir: state_dir.join("config"),
+            network: arguments.address_range,
+            sampling: arguments.trace_sampling,
+            addresses: Planes::choose(arguments.ports)?,
+            admin_token,
+            program: std::env::current_exe().context("this program's own file is not known")?,
+            group: None,
+            workloads: Vec::new(),
+            state_dir,
+            temporary,
+        })
+    }
+
+    /// Watches another directory.
+    pub fn with_config(mut self, directory: PathBuf) -> Self {
+        self.config_dir = directory;
+        self
+    }
+
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    pub fn config_dir(&self) -> &Path {
+        &self.config_dir
+    }
+
+    pub fn ui(&self) -> SocketAddr {
+        self.addresses.ui
+    }
+
+    /// Addresses and paths that tell whether control plane and aggregator are ready.
+    pub fn planes(&self) -> Vec<(String, &'static str)> {
+        vec![(self.addresses.debug.to_string(), "/ready"), (self.addresses.ui.to_string(), "/healthz")]
+    }
+
+    pub fn proxies(&self) -> impl Iterator<Item = IpAddr> {
+        self.workloads.iter().map(|(_, address)| *address)
+    }
+
+    /// Starts the control plane and the aggregator.
+    pub fn start_planes(&mut self) -> anyhow::Result<Receiver<Report>> {
+        let (group, reports) = Group::new();
+        self.group = Some(group);
+        let a = self.addresses;
+        let state = control_state(&self.state_dir);
+        let control = [
+            ("--config-dir", self.config_dir.display().to_string()),
+            ("--state-dir", state.display().to_string()),
+            ("--xds", a.xds.to_string()),
+            ("--xds-plaintext", a.plaintext.to_string()),
+            ("--debug", a.debug.to_string()),
+            ("--admin-token-file", self.state_dir.join("admin-token").display().to_string()),
+            ("--trace-sampling", self.sampling.to_string()),
+        ];
+        self.start("control", &["control"], &control, 3)?;
+        let telemetry = [
+            ("--otlp-grpc", a.otlp_grpc.to_string()),
+            ("--otlp-http", a.otlp_http.to_string()),
+            ("--query", a.query.to_string()),
+            ("--tracing", a.tracing.to_string()),
+            ("--ui", a.ui.to_string()),
+        ];
+        self.start("telemetry", &["telemetry"], &telemetry, 3)?;
+        Ok(reports)
+    }
+
+    /// Starts the proxy of a workload, with a fresh token at each start.
+    pub fn start_proxy(&mut self, workload: &Workload) -> anyhow::Result<()> {
+        let token_file = self.state_dir.join("tokens").join(format!("{}.{}", workload.name, workload.namespace));
+        let paths = store::Paths::in_directory(&control_state(&self.state_dir));
+        let (file, namespace, account) =
+            (token_file.clone(), workload.namespace.clone(), workload.service_account.clone());
+        let root = paths.root_certificate.clone();
+        let prepare = Arc::new(move || {
+            let now = SystemTime::now();
+            let claims =
+                Claims { namespace: namespace.clone(), service_account: account.clone(), expires: now + TOKEN_LIFE };
+            mesh::write_secret(&file, store::load_or_create_token_key(&paths)?.issue(&claims, now).as_bytes())
+        });
+        let mut flags = vec![
+            ("--name", workload.name.clone()),
+            ("--namespace", workload.namespace.clone()),
+            ("--service-account", workload.service_account.clone()),
+            ("--workload", workload.owner.clone()),
+            ("--address", workload.address.to_string()),
+            ("--admin", format!("{}:15000", workload.address)),
+            ("--discovery", self.addresses.xds.to_string()),
+            ("--root-cert", root.display().to_string()),
+            ("--token-file", token_file.display().to_string()),
+            ("--telemetry", mesh::url(self.addresses.otlp_grpc)),
+            ("--workers", "1".to_owned()),
+        ];
+        flags.extend(workload.labels.iter().map(|(key, value)| ("--label", format!("{key}={value}"))));
+        let kind = match workload.role {
+            Role::Sidecar { app } => {
+                flags.push(("--app-address", app.to_string()));
+                "sidecar"
+            }
+            Role::Gateway => "router",
+        };
+        let part = Part {
+            prepare: Some(prepare),
+            ..self.part(&format!("proxy-{}", workload.name), &["proxy", kind], &flags, 2)
+        };
+        self.workloads.push((workload.name.clone(), workload.address));
+        self.add(part)
+    }
+
+    /// Starts the traffic generator.
+    pub fn start_traffic(&mut self, gateway: &str, rps: u32) -> anyhow::Result<()> {
+        self.start("traffic", &["traffic"], &[("--target", gateway.to_owned()), ("--rps", rps.to_string())], 0)
+    }
+
+    /// Starts a part of this binary.
+    pub fn start(
+        &mut self,
+        name: &str,
+        words: &[&str],
+        flags: &[(&str, String)],
+        stop_order: u8,
+    ) -> anyhow::Result<()> {
+        let part = self.part(name, words, flags, stop_order);
+        self.add(part)
+    }
+
+    fn part(&self, name: &str, words: &[&str], flags: &[(&str, String)], stop_order: u8) -> Part {
+        let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        arguments.push("--exit-with-parent".to_owned());
+        arguments.extend(flags.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]));
+        Part {
+            name: name.to_owned(),
+            program: self.program.clone(),
+            arguments,
+            log: self.state_dir.join("logs").join(format!("{name}.log")),
+            stop_order,
+            prepare: None,
+        }
+    }
+
+    fn add(&mut self, part: Part) -> anyhow::Result<()> {
+        self.group.as_mut().context("the control plane is started first")?.start(part)
+    }
+
+    /// Lets commands find this mesh.
+    pub fn publish(&self) -> anyhow::Result<()> {
+        let a = self.addresses;
+        let mesh = Mesh {
+            control: mesh::url(a.debug),
+            admin_token: self.admin_token.clone(),
+            ui: mesh::url(a.ui),
+            query: mesh::url(a.query),
+            tracing: mesh::url(a.tracing),
+            xds: a.xds.to_string(),
+            otlp: mesh::url(a.otlp_grpc),
+            proxies: self.workloads.iter().map(|(name, ip)| (name.clone(), format!("http://{ip}:15000"))).collect(),
+            pid: std::process::id(),
+        };
+        mesh.write(&self.state_dir)?;
+        mesh::remember(&self.state_dir)
+    }
+
+    /// What a person reads when everything runs. Its last line says that the mesh is ready.
+    pub fn welcome(&self, gateway: &str, after: Duration) -> String {
+        let a = self.addresses;
+        let mut lines = vec![format!("Web UI            http://{}/graph", a.ui)];
+        if !gateway.is_empty() {
+            lines.push(format!("Bookinfo          http://{gateway}/productpage"));
+        }
+        lines.extend([
+            format!("Prometheus SD     http://{}/api/sd/prometheus", a.query),
+            format!("Jaeger query API  http://{}", a.tracing),
+            format!("OTLP              {} (gRPC), {} (HTTP)", a.otlp_grpc, a.otlp_http),
+            format!("Control plane     {} (xDS, CA), http://{} (debug)", a.xds, a.debug),
+            format!("Configuration     {}", self.config_dir.display()),
+            format!("Logs              {}", self.state_dir.join("logs").display()),
+            "Steer it with     orrery apply -f FILE; stop it with Ctrl-C".to_owned(),
+            format!("ready after {:.1} s", after.as_secs_f64()),
+        ]);
+        lines.join("\n") + "\n"
+    }
+
+    /// Ends every part.
+    pub async fn stop(mut self) {
+        Mesh::remove(&self.state_dir);
+        mesh::forget(&self.state_dir);
+        if let Some(group) = self.group.take() {
+            group.stop().await;
+        }
+        drop(self.temporary.take());
+    }
+}
+
+impl Planes {
+    fn choose(ports: Ports) -> anyhow::Result<Self> {
+        let wanted: [u16; 8] = match ports {
+            Ports::Default => [15012, 15010, 15014, 4317, 4318, 9090, 16686, 20001],
+            Ports::Any => [0; 8],
+        };
+        // All are held at once, so that no two of them are the same; then they are free for the parts.
+        let mut held = Vec::new();
+        for port in wanted {
+            let socket = TcpListener::bind(("127.0.0.1", port)).with_context(|| {
+                format!("port {port} of 127.0.0.1 is taken; end what uses it, or start with --ports any")
+            })?;
+            held.push(socket);
+        }
+        let addresses: Vec<SocketAddr> = held.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        ensure!(addresses.len() == 8, "eight ports are needed");
+        let at = |index: usize| addresses[index];
+        Ok(Self {
+            xds: at(0),
+            plaintext: at(1),
+            debug: at(2),
+            otlp_grpc: at(3),
+            otlp_http: at(4),
+            query: at(5),
+            tracing: at(6),
+            ui: at(7),
+        })
+    }
+}
