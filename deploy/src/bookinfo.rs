@@ -53,7 +53,7 @@ pub async fn run(arguments: BookinfoArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.listen)
         .await
         .with_context(|| format!("cannot listen on {}; is another one running?", arguments.listen))?;
-    let router = router(arguments.service, arguments.version, arguments.outbound);
+    let router = router(arguments.service, arguments.reviews_version, arguments.outbound);
     tracing::info!("{:?} listens on {}", arguments.service, listener.local_addr()?);
     let asked = stop.clone();
     let server = axum::serve(listener, router).with_graceful_shutdown(asked.cancelled_owned());

@@ -112,6 +112,8 @@ async fn keep(part: Part, first: Child, stop: CancellationToken, reports: mpsc::
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
+        // Waiting for a child would close its input, which tells it that its parent is gone.
+        let _open = child.stdin.take();
         let how = tokio::select! {
             outcome = child.wait() => describe(outcome),
             () = stop.cancelled() => return end(&part.name, child).await,

@@ -122,8 +122,8 @@ impl Node {
         let label = label.into();
         let letters = label.chars().count() as f64;
         let (width, height) = match shape {
-            Shape::Service => ((letters * 6.9 + 48.0).clamp(84.0, 210.0), 32.0),
-            Shape::Card => ((letters * 7.3 + 58.0).clamp(150.0, 240.0), 48.0),
+            Shape::Service => ((letters * 7.2 + 44.0).clamp(84.0, 210.0), 32.0),
+            Shape::Card => ((letters * 8.0 + 56.0).clamp(132.0, 236.0), 48.0),
         };
         Self { id: id.into(), parent: None, label, width, height }
     }

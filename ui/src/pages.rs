@@ -104,7 +104,9 @@ pub async fn not_found() -> Response {
 fn page(template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => ([(CACHE_CONTROL, "no-cache")], Html(html)).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("The page could not be rendered: {error}\n")).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("The page could not be rendered: {error}\n")).into_response()
+        }
     }
 }
 

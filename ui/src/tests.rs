@@ -9,8 +9,15 @@ use tower_service::Service;
 
 use crate::{assets, not_found, router};
 
-const PAGES: [&str; 7] =
-    ["/", "/graph", "/services", "/namespaces/default/services/reviews", "/traces", "/traces/5f3c9b1e7a2d4c80", "/about"];
+const PAGES: [&str; 7] = [
+    "/",
+    "/graph",
+    "/services",
+    "/namespaces/default/services/reviews",
+    "/traces",
+    "/traces/5f3c9b1e7a2d4c80",
+    "/about",
+];
 
 async fn ask(request: Request<Body>) -> Response {
     router().call(request).await.expect("the router cannot fail")
@@ -32,7 +39,8 @@ fn values<'a>(html: &'a str, attribute: &str) -> Vec<&'a str> {
 }
 
 fn assert_protected(response: &Response, path: &str) {
-    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text")).unwrap_or_default();
+    let header =
+        |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text")).unwrap_or_default();
     let policy = header(CONTENT_SECURITY_POLICY.as_str());
     for part in ["default-src 'self'", "frame-ancestors 'none'", "object-src 'none'", "base-uri 'none'"] {
         assert!(policy.contains(part), "{path}: {part} is missing in {policy:?}");
@@ -81,7 +89,16 @@ async fn scripts_import_only_what_exists_and_never_write_markup() {
     for asset in assets::ALL.iter().filter(|asset| asset.path.ends_with(".js")) {
         let script = std::str::from_utf8(asset.body).expect("text");
         assert!(script.starts_with("// "), "{} does not say what it does", asset.path);
-        for banned in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"] {
+        for banned in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "http://",
+            "https://",
+        ] {
             assert!(!script.replace("http://www.w3.org/2000/svg", "").contains(banned), "{} uses {banned}", asset.path);
         }
         let folder = asset.path.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -87,7 +87,7 @@ pub struct BookinfoArgs {
     pub listen: SocketAddr,
     /// Version of reviews: v1 shows no stars, v2 black ones, v3 red ones
     #[arg(long = "reviews-version", value_enum, default_value_t)]
-    pub version: ReviewsVersion,
+    pub reviews_version: ReviewsVersion,
     /// The sidecar's outbound listener; without it, other services are found by DNS
     #[arg(long)]
     pub outbound: Option<SocketAddr>,

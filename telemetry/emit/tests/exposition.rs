@@ -1,4 +1,5 @@
 //! The text that Prometheus scrapes, seen from outside: an exact sample, hostile label values, and promtool's word.
+#![allow(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -23,6 +23,7 @@ export const rate = (value) => (known(value) ? `${count(value)}/s` : dash);
 /** Milliseconds in, `4.1 ms` or `1.24 s` out. */
 export function time(value) {
   if (!known(value)) return dash;
+  if (value === 0) return "0 ms";
   if (value >= 60000) return `${digits(value / 60000)} min`;
   if (value >= 1000) return `${digits(value / 1000)} s`;
   if (value >= 100) return `${value.toFixed(0)} ms`;

@@ -39,7 +39,7 @@ export function orbits() {
     const names = new Set(shown.map((service) => service.name));
     for (const [name, planet] of planets) if (!names.has(name)) { planet.body.remove(); planets.delete(name); }
     attr(sun, "class", `sun ${tone(health)}`);
-    const gap = Math.min(15, 52 / Math.max(1, shown.length));
+    const gap = Math.min(24, 52 / Math.max(1, shown.length));
     shown.forEach((service, index) => {
       const planet = planets.get(service.name) ?? add(service);
       planet.reach = 17 + gap * (index + 0.4);

@@ -67,7 +67,7 @@ function summary(data) {
   if (namespaces.length === 0) return "Waiting for the first signals.";
   const services = totals.services ?? namespaces.reduce((sum, one) => sum + (one.services ?? 0), 0);
   const sick = namespaces.filter((one) => one.health === "Failure" || one.health === "Degraded").length;
-  const words = `${plural(services, "service")} in ${plural(namespaces.length, "namespace")}, ${rate(totals.rps)} requests`;
+  const words = `${plural(services, "service")} in ${plural(namespaces.length, "namespace")}, ${rate(totals.rps).replace("/s", "")} requests a second`;
   return sick === 0 ? `${words}. All is well.` : `${words}. ${plural(sick, "namespace")} ${sick === 1 ? "needs" : "need"} a look.`;
 }
 

@@ -10,9 +10,10 @@ export function sparkline({ width = 120, height = 28, tone = "accent", label = "
   function set(points) {
     const first = points[0]?.[0] ?? 0;
     const long = Math.max(1, (points.at(-1)?.[0] ?? 1) - first);
-    const most = Math.max(1e-9, ...points.map((point) => point[1] ?? 0));
+    const most = Math.max(0, ...points.map((point) => point[1] ?? 0));
+    element.classList.toggle("flat", most === 0);
     const x = (time) => (((time - first) / long) * width).toFixed(1);
-    const y = (value) => (height - 2 - (value / most) * (height - 5)).toFixed(1);
+    const y = (value) => (height - 2 - (most > 0 ? value / most : 0) * (height - 5)).toFixed(1);
     const pieces = runs(points);
     const trace = (run) => run.map(([time, value]) => `${x(time)} ${y(value)}`).join("L");
     attr(line, "d", pieces.map((run) => `M${trace(run)}`).join(""));

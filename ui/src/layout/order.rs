@@ -196,10 +196,7 @@ fn barycentre(touches: &[Touch], rank: &[f64]) -> Option<f64> {
 /// Crossings between the edges of two vertices on one side, when `above` stands above `below`.
 fn tangles(touches: &[Vec<Touch>], above: usize, below: usize, rank: &[f64]) -> usize {
     let key = |touch: &Touch| rank[touch.other] + (touch.there / 400.0).clamp(-0.45, 0.45);
-    touches[above]
-        .iter()
-        .map(|upper| touches[below].iter().filter(|lower| key(lower) < key(upper)).count())
-        .sum()
+    touches[above].iter().map(|upper| touches[below].iter().filter(|lower| key(lower) < key(upper)).count()).sum()
 }
 
 fn prefix(tree: &[usize], mut at: usize) -> usize {

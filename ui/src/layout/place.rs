@@ -4,10 +4,10 @@
 use super::blocks::Plan;
 use super::order::{Kind, Stack, Touch};
 
-const BLOCK_GAP: f64 = 30.0;
+const BLOCK_GAP: f64 = 38.0;
 const BEND_HEIGHT: f64 = 8.0;
 const BEND_GAP: f64 = 12.0;
-const LAYER_GAP: f64 = 128.0;
+const LAYER_GAP: f64 = 104.0;
 const SWEEPS: usize = 14;
 
 pub(super) struct Places {
@@ -147,7 +147,7 @@ fn columns(plan: &Plan<'_>, stack: &Stack) -> (Vec<(f64, f64)>, f64) {
             .fold(0.0, f64::max);
         layers.push((left, width));
         let stretches: usize = layer.iter().map(|vertex| stack.right[*vertex].len()).sum();
-        left += width + LAYER_GAP + (stretches as f64 * 2.0).min(72.0);
+        left += width + LAYER_GAP + (stretches.saturating_sub(3) as f64 * 2.0).min(72.0);
     }
     let width = layers.last().map_or(0.0, |(left, width)| left + width);
     (layers, width)

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::Place;
 use super::blocks::Plan;
 use super::input::{Input, LOOP_ROOM};
 use super::line::{Line, Step};
 use super::order::{Kind, Stack};
 use super::pack::Part;
 use super::place::Places;
-use super::Place;
 
 const PORT_STEP: f64 = 11.0;
 const LABEL_WIDTH: f64 = 66.0;
@@ -124,8 +124,7 @@ impl Pen<'_> {
     fn arrive(&self, arc: usize) -> Option<Vec<Run>> {
         let node = self.plan.arcs[arc].head;
         let seat = self.plan.seats[node];
-        let mut runs: Vec<Run> =
-            (0..seat.column).filter_map(|column| self.lane(arc, seat.block, column)).collect();
+        let mut runs: Vec<Run> = (0..seat.column).filter_map(|column| self.lane(arc, seat.block, column)).collect();
         runs.push(self.end(node)?);
         if let (Some(run), Some((left, _))) = (runs.first_mut(), self.band.get(&seat.block)) {
             run.from = *left;
@@ -195,11 +194,8 @@ impl Pen<'_> {
             let top = y - self.input.nodes[*node].height / 2.0;
             let reach = LOOP_ROOM * 1.2;
             let curve = [(x + 26.0, top - reach), (x - 26.0, top - reach), (x - 14.0, top)];
-            let line = Line {
-                start: (x + 14.0, top),
-                steps: vec![Step::Curve(curve)],
-                label: (x, top - LOOP_ROOM * 0.8),
-            };
+            let line =
+                Line { start: (x + 14.0, top), steps: vec![Step::Curve(curve)], label: (x, top - LOOP_ROOM * 0.8) };
             part.edges.push(((*id).to_owned(), line));
         }
     }

@@ -89,7 +89,10 @@ fn shapes() -> Vec<Graph> {
         graph(&[("a", None)], &[("a", "a")]),
         graph(&[("a", None), ("b", None)], &[("a", "b"), ("b", "a"), ("a", "b")]),
         graph(&[("a", None), ("b", None), ("c", None)], &[("a", "b"), ("b", "c"), ("c", "a"), ("a", "c")]),
-        graph(&[("a", Some("g")), ("b", Some("g")), ("c", None)], &[("a", "b"), ("b", "a"), ("c", "b"), ("b", "b"), ("a", "c")]),
+        graph(
+            &[("a", Some("g")), ("b", Some("g")), ("c", None)],
+            &[("a", "b"), ("b", "a"), ("c", "b"), ("b", "b"), ("a", "c")],
+        ),
         graph(&[("a", None), ("b", None), ("c", None), ("d", None)], &[("a", "b")]),
     ];
     for seed in 0..40 {
@@ -138,7 +141,10 @@ fn check(graph: &Graph, drawing: &Layout) {
             assert!(!overlap(place, second), "{id} overlaps {other}");
         }
         assert!(place.x - place.width / 2.0 >= 0.0 && place.x + place.width / 2.0 <= drawing.width, "{id} is outside");
-        assert!(place.y - place.height / 2.0 >= 0.0 && place.y + place.height / 2.0 <= drawing.height, "{id} is outside");
+        assert!(
+            place.y - place.height / 2.0 >= 0.0 && place.y + place.height / 2.0 <= drawing.height,
+            "{id} is outside"
+        );
     }
     for (at, (id, place)) in boxes.iter().enumerate() {
         assert!(boxes[at + 1..].iter().all(|(_, second)| !overlap(place, second)), "box {id} overlaps");
@@ -153,7 +159,8 @@ fn check(graph: &Graph, drawing: &Layout) {
             for (id, place) in &nodes {
                 let own = **id == edge.source || **id == edge.target;
                 let slack = 0.2;
-                let inside = (x - place.x).abs() + slack < place.width / 2.0 && (y - place.y).abs() + slack < place.height / 2.0;
+                let inside =
+                    (x - place.x).abs() + slack < place.width / 2.0 && (y - place.y).abs() + slack < place.height / 2.0;
                 assert!(own || !inside, "{} runs over {id}", edge.id);
             }
         }
@@ -203,7 +210,10 @@ fn calls_run_from_left_to_right_and_versions_stack_in_order() {
 
 #[test]
 fn hostile_input_is_drawn_without_what_cannot_be() {
-    let mut graph = graph(&[("a", Some("a")), ("b", Some("box")), ("b", None), ("box", None)], &[("a", "nowhere"), ("a", "box"), ("a", "b")]);
+    let mut graph = graph(
+        &[("a", Some("a")), ("b", Some("box")), ("b", None), ("box", None)],
+        &[("a", "nowhere"), ("a", "box"), ("a", "b")],
+    );
     graph.nodes[0].width = f64::NAN;
     graph.nodes[1].height = f64::INFINITY;
     let drawing = layout(&graph);

@@ -196,7 +196,9 @@ fn redirect(mut redirect: pb::RedirectAction) -> Result<Redirect> {
     let path = match redirect.path_rewrite_specifier.take() {
         Some(PathRewriteSpecifier::PathRedirect(path)) => Some(PathRewrite::Full(path.into())),
         Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => Some(PathRewrite::Prefix(prefix.into())),
-        Some(PathRewriteSpecifier::PathRewrite(_)) => return refuse("path_rewrite", "formatted paths are not supported"),
+        Some(PathRewriteSpecifier::PathRewrite(_)) => {
+            return refuse("path_rewrite", "formatted paths are not supported");
+        }
         Some(PathRewriteSpecifier::RegexRewrite(regex)) => Some(regex_rewrite(regex).within("regex_rewrite")?),
         None => None,
     };

@@ -16,10 +16,10 @@ const CONTROL_PLANE: [(&str, &[&str]); 3] = [
 const RECORDED: [&str; 3] = ["destination_service", "destination_service_name", "destination_service_namespace"];
 
 /// Labels by metric.
-pub struct Known(BTreeMap<String, Vec<&'static str>>);
+pub(crate) struct Known(BTreeMap<String, Vec<&'static str>>);
 
 impl Known {
-    pub fn with_recorded<'n>(recorded: impl Iterator<Item = &'n str>) -> Self {
+    pub(crate) fn with_recorded<'n>(recorded: impl Iterator<Item = &'n str>) -> Self {
         let mut known = BTreeMap::from([("up".to_owned(), Vec::new())]);
         for family in Family::ALL {
             let labels = family.labels().to_vec();
@@ -39,16 +39,16 @@ impl Known {
         Self(known)
     }
 
-    pub fn labels(&self, metric: &str) -> Option<&[&'static str]> {
+    pub(crate) fn labels(&self, metric: &str) -> Option<&[&'static str]> {
         self.0.get(metric).map(Vec::as_slice)
     }
 }
 
-pub fn control_plane_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn control_plane_names() -> impl Iterator<Item = &'static str> {
     CONTROL_PLANE.iter().map(|(name, _)| *name)
 }
 
 /// What the aggregator's service discovery gives every target.
-pub fn is_target_label(name: &str) -> bool {
+pub(crate) fn is_target_label(name: &str) -> bool {
     ["app", "instance", "job", "namespace", "pod", "version"].contains(&name)
 }

@@ -2,11 +2,11 @@
 
 /// What a query uses.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Uses {
+pub(crate) struct Uses {
     /// Metrics, each with the labels that select from it.
-    pub selectors: Vec<(String, Vec<String>)>,
+    pub(crate) selectors: Vec<(String, Vec<String>)>,
     /// Labels to group, join or list by.
-    pub groupings: Vec<String>,
+    pub(crate) groupings: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ enum Token {
 }
 
 /// Reads a query of a panel, a rule or a Grafana variable.
-pub fn uses(query: &str) -> Uses {
+pub(crate) fn uses(query: &str) -> Uses {
     let mut found = Uses::default();
     if let Some((metric, label)) = label_values(query) {
         found = uses(metric);
@@ -49,7 +49,7 @@ pub fn uses(query: &str) -> Uses {
 }
 
 /// Grafana's variables in a query, without their `$`.
-pub fn variables(query: &str) -> Vec<&str> {
+pub(crate) fn variables(query: &str) -> Vec<&str> {
     let end = |rest: &str| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
     query.split('$').skip(1).map(|rest| &rest[..end(rest)]).collect()
 }

@@ -69,7 +69,14 @@ export function drawing(backdrop, front, { select, hover }) {
     }
     const name = (id) => [model.nodes.get(id).title, model.nodes.get(id).version].filter(Boolean).join(" ");
     mark.set(edge, route, edgeWords(edge, name(edge.source), name(edge.target)));
-    placeLabel(mark, route, edgeLabel(edge, options.labels), options.locks ? edge.mtls : null, edge.isIdle);
+    const isPlain = repeats(edge, model);
+    placeLabel(mark, route, isPlain ? [] : edgeLabel(edge, options.labels), options.locks && !isPlain ? edge.mtls : null, edge.isIdle);
+  }
+
+  /** The only way on from a service to its only workload says what the calls of the service say already. */
+  function repeats(edge, model) {
+    const [source, target] = [model.nodes.get(edge.source), model.nodes.get(edge.target)];
+    return source.kind === "service" && source.parent !== "" && source.parent === target.parent && source.out.length === 1 && source.in.length > 0 && target.in.length === 1;
   }
 
   return {
@@ -83,7 +90,7 @@ export function drawing(backdrop, front, { select, hover }) {
     },
     view({ x, y, k }) {
       for (const group of [below, above]) attr(group, "transform", `translate(${x.toFixed(2)} ${y.toFixed(2)}) scale(${k.toFixed(4)})`);
-      attr(front, "data-far", String(k < 0.5));
+      attr(front, "data-far", String(k < 0.38));
     },
     /** `lit` stays bright and the rest steps back; null for all. `chosen` is marked. */
     light(lit, chosen) {

@@ -4,15 +4,17 @@ import { attr, s, text } from "../dom.js";
 import { lockIcon } from "../cells.js";
 import { byteRate, rate, share, time } from "../format.js";
 
-const LETTER = 7.3;
-
 export function nodeMark(kind, actions) {
   return kind === "service" ? serviceMark(actions) : cardMark(kind, actions);
 }
 
-function shorten(words, width, letter = LETTER) {
-  const room = Math.max(3, Math.floor(width / letter));
-  return words.length > room ? `${words.slice(0, room - 1)}…` : words;
+/** Writes as much of the words as there is room for, measured in the font that is really used. */
+function fit(element, words, room) {
+  const key = `${words} ${room}`;
+  if (element.fitted === key) return;
+  element.fitted = key;
+  element.textContent = words;
+  for (let length = words.length - 1; length > 1 && element.getComputedTextLength() > room; length -= 1) element.textContent = `${words.slice(0, length)}…`;
 }
 
 function moveTo(group, place) {
@@ -46,7 +48,7 @@ function serviceMark(actions) {
       for (const [key, value] of Object.entries({ x: -width / 2, y: -height / 2, width, height })) attr(shape, key, value);
       attr(triangle, "transform", `translate(${-width / 2 + 19} 0)`);
       attr(name, "x", -width / 2 + 33);
-      text(name, shorten(node.title, width - 44, 6.9));
+      fit(name, node.title, width - 42);
       text(full, `${node.title} · ${node.namespace}`);
     },
   };
@@ -80,8 +82,8 @@ function cardMark(kind, actions) {
       for (const [key, value] of Object.entries({ x: -width / 2, y: -height / 2, width, height })) attr(shape, key, value);
       attr(planet, "transform", `translate(${-width / 2 + 25} 0)`);
       for (const one of [title, sub]) attr(one, "x", -width / 2 + 46);
-      text(version, shorten(node.version, 60));
-      text(name, shorten(node.title, width - 58 - (node.version ? (Math.min(node.version.length, 8) + 1) * LETTER : 0)));
+      fit(version, node.version, 64);
+      fit(name, node.title, width - 54 - (node.version ? version.getComputedTextLength() + 5 : 0));
       attr(failed, "stroke-dasharray", `${Math.min(100, node.errorShare * 100).toFixed(1)} 100`);
       attr(failed, "visibility", node.errorShare > 0 ? "visible" : "hidden");
       text(sub, subtitle(node));
@@ -140,7 +142,7 @@ export function placeLabel(mark, route, lines, mtls, isIdle) {
   const badge = locked === "" ? 0 : 14;
   const width = Math.max(18, ...words.map((line, at) => line.length * 6.1 + (at === 0 ? badge : 0) + 12), badge + 8);
   const height = Math.max(1, lines.length) * 13 + 5;
-  const back = s("rect", { x: -width / 2, y: -height / 2, width, height, rx: 6 });
+  const back = s("rect", { class: "back", x: -width / 2, y: -height / 2, width, height, rx: 6 });
   const rows = lines.map((line, at) => {
     const shift = at === 0 ? badge / 2 : 0;
     return s("text", { x: shift, y: -height / 2 + 13 + at * 13, "text-anchor": "middle" }, line.map((part, index) => s("tspan", { class: part.tone, dx: index > 0 ? 5 : 0 }, part.text)));

@@ -83,7 +83,7 @@ function edgeParts(edge, model, course, select) {
   const [source, target] = [model.nodes.get(edge.source), model.nodes.get(edge.target)];
   const end = (node) => h("button", { type: "button", class: "end", data: { select: node.id }, onclick: () => select(node.id) }, nameOf(node));
   return [
-    h("header", {}, h("p", { class: "eyebrow" }, `${edge.protocol} call`), h("h2", { class: "ends" }, end(source), h("span", { "aria-label": "to" }, "→"), end(target))),
+    h("header", {}, h("p", { class: "eyebrow" }, `${{ http: "HTTP", grpc: "gRPC", tcp: "TCP" }[edge.protocol] ?? edge.protocol} call`), h("h2", { class: "ends" }, end(source), h("span", { "aria-label": "to" }, "→"), end(target))),
     lines(edge, course), edge.isTcp ? null : durations(edge),
     edge.share > 0 ? h("p", { class: "quiet" }, `${share(edge.share)} of what ${nameOf(source)} sends.`) : null,
     security(edge), responses(edge),

@@ -34,13 +34,14 @@ function row(span, trace, critical, closed, refresh) {
   const left = ((span.start - trace.start) / whole) * 1000;
   const wide = Math.max(3, (span.duration / whole) * 1000);
   const late = left + wide > 820;
+  const inside = late && left < 120;
   const timeline = s("svg", { class: `timeline ${hue(span.service, trace.services)}`, viewBox: "0 0 1000 26", preserveAspectRatio: "none", "aria-hidden": "true" },
     [250, 500, 750].map((at) => s("line", { class: "mark", x1: at, x2: at, y1: 0, y2: 26 })),
     s("rect", { class: "bar", x: left, y: 7, width: wide, height: 12, rx: 2 }),
     critical.has(span) ? s("rect", { class: "critical-line", x: left, y: 21, width: wide, height: 2 }) : null);
-  const label = h("span", { class: `span-time ${late ? "late" : ""}` }, time(span.duration / 1000));
+  const label = h("span", { class: `span-time ${inside ? "inside" : late ? "late" : ""}` }, time(span.duration / 1000));
   const cell = h("span", { class: "span-line" }, timeline, label);
-  label.style.setProperty("--at", `${late ? 100 - left / 10 : (left + wide) / 10}%`);
+  label.style.setProperty("--at", `${inside ? left / 10 : late ? 100 - left / 10 : (left + wide) / 10}%`);
   const fold = span.children.length === 0 ? h("span", { class: "fold" }) : h("button", {
     class: "fold", type: "button", "aria-expanded": "true", "aria-label": "Fold the calls below",
     onclick: (event) => {
