@@ -11,6 +11,7 @@ use orrery_compile::validate_references;
 use serde::Serialize;
 
 use crate::applied::{Applied, Document};
+use crate::changes::{Changed, Event};
 use crate::state::State;
 
 /// Objects that were parsed and wait to be applied.
@@ -34,9 +35,9 @@ pub(crate) enum Verdict {
 pub(crate) struct ApplyOutcome {
     results: Vec<ObjectResult>,
     warnings: Vec<Problem>,
-    /// What proxies have to be told, as `kind/namespace/name`.
+    /// What proxies have to be told.
     #[serde(skip)]
-    pub(crate) causes: Vec<String>,
+    pub(crate) changed: Vec<Changed>,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +112,7 @@ pub(crate) async fn apply(state: &mut State, applied: &Applied, request: Applica
     }
     if request.dry_run {
         undo(state, before);
-        return Ok(ApplyOutcome { results, warnings: references.warnings, causes: Vec::new() });
+        return Ok(ApplyOutcome { results, warnings: references.warnings, changed: Vec::new() });
     }
     let changed = before.iter().filter_map(|(key, _)| objects.get(key));
     let documents = changed.map(document).collect();
@@ -119,12 +120,13 @@ pub(crate) async fn apply(state: &mut State, applied: &Applied, request: Applica
         undo(state, before);
         return Err(Refused::Disk(format!("cannot write to the configuration directory: {error}")));
     }
-    let causes = before.iter().map(|(key, _)| key.to_string()).collect();
-    Ok(ApplyOutcome { results, warnings: references.warnings, causes })
+    let event = |previous: &Option<Object>| if previous.is_some() { Event::Updated } else { Event::Added };
+    let changed = before.into_iter().map(|(key, previous)| Changed { event: event(&previous), key }).collect();
+    Ok(ApplyOutcome { results, warnings: references.warnings, changed })
 }
 
 /// Deletes an object that came over the API.
-pub(crate) async fn delete(state: &mut State, applied: &Applied, target: &Deletion) -> Result<(), Refused> {
+pub(crate) async fn delete(state: &mut State, applied: &Applied, target: &Deletion) -> Result<Changed, Refused> {
     let Some(key) = state.find(&target.kind, &target.namespace, &target.name) else {
         return Err(Refused::NotFound(format!("there is no {target}")));
     };
@@ -133,7 +135,7 @@ pub(crate) async fn delete(state: &mut State, applied: &Applied, target: &Deleti
     match blocking(move || applied.remove(&namespace, &kind, &name)).await {
         Ok(true) => {
             state.remove(&key);
-            Ok(())
+            Ok(Changed { key, event: Event::Deleted })
         }
         Ok(false) => Err(Refused::Conflict(format!(
             "{target} was not applied here: it is in a file of the configuration directory; delete it there"

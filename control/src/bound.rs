@@ -112,7 +112,7 @@ impl Bound {
         // Whatever part ends first, all others end too.
         let stop = shutdown.child_token();
         let _guard = stop.clone().drop_guard();
-        let metrics = Metrics::default();
+        let metrics = Metrics::new();
         let board = Board::new(metrics.clone());
         let limits = Limits { streams: self.config.max_proxies, ..Limits::default() };
         let (hub, events) = Hub::new(limits, stop.clone());
@@ -132,7 +132,7 @@ impl Bound {
             cluster_id: self.config.cluster_id.clone().into(),
             started: Instant::now(),
         };
-        let http = debug::router(sources).merge(configuration::router(handle, self.admin));
+        let http = debug::router(sources).merge(configuration::router(handle, metrics.clone(), self.admin));
         parts.spawn(serve_http(self.listeners.debug, http, stop.clone()));
         let limit = self.config.max_proxies.saturating_mul(2);
         let acceptor = TlsAcceptor::from(Arc::new(self.certificate.server_config()?));
@@ -156,6 +156,8 @@ async fn finish(
 ) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     tokio::select! {
+        // Parts end when they are asked to: that is looked at first.
+        biased;
         () = shutdown.cancelled() => {}
         first = parts.join_next() => outcome = match first {
             Some(Ok(Ok(()))) | None => Err(anyhow::anyhow!("a part of the control plane ended unasked")),
@@ -181,3 +183,6 @@ async fn never_fails(work: impl Future<Output = ()>, stop: CancellationToken) ->
 async fn serve_http(listener: TcpListener, router: axum::Router, stop: CancellationToken) -> anyhow::Result<()> {
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.context("debug server")
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::apply::{self, Deletion, Refused};
 use crate::authenticate::AdminToken;
+use crate::metrics::{Family, Metrics};
 use crate::reconcile::Handle;
 
 /// Largest body in bytes: as large as the largest object that Kubernetes stores, times a few.
@@ -24,14 +25,20 @@ const LARGEST_BODY: usize = 8 * 1024 * 1024;
 const LONGEST_FILE: usize = 512;
 
 /// The routes. Without a token the API is closed.
-pub(crate) fn router(handle: Handle, admin: Option<AdminToken>) -> Router {
+pub(crate) fn router(handle: Handle, metrics: Metrics, admin: Option<AdminToken>) -> Router {
     Router::new()
         .route("/api/v1/apply", post(apply_documents))
         .route("/api/v1/resources", get(list))
         .route("/api/v1/resources/{kind}/{namespace}/{name}", delete(remove))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(from_fn_with_state(Arc::new(admin), authorize))
-        .with_state(handle)
+        .with_state(Shared { handle, metrics })
+}
+
+#[derive(Clone)]
+struct Shared {
+    handle: Handle,
+    metrics: Metrics,
 }
 
 async fn authorize(State(admin): State<Arc<Option<AdminToken>>>, request: Request, next: Next) -> Response {
@@ -80,7 +87,7 @@ fn default_namespace() -> String {
 }
 
 async fn apply_documents(
-    State(handle): State<Handle>,
+    State(Shared { handle, metrics }): State<Shared>,
     Query(query): Query<ApplyQuery>,
     headers: HeaderMap,
     body: String,
@@ -89,11 +96,20 @@ async fn apply_documents(
     let file: String = file.chars().take(LONGEST_FILE).collect();
     let objects = match apply::parse(&body, &file, &query.namespace, query.dry_run.0) {
         Ok(objects) => objects,
-        Err(refused) => return refusal(&refused),
+        Err(refused) => {
+            metrics.add(Family::ValidationFailed, &[("reason", "invalid_resource")]);
+            return refusal(&refused);
+        }
     };
     match handle.apply(objects).await {
-        Some(Ok(outcome)) => Json(outcome).into_response(),
-        Some(Err(refused)) => refusal(&refused),
+        Some(Ok(outcome)) => {
+            metrics.add(Family::ValidationPassed, &[]);
+            Json(outcome).into_response()
+        }
+        Some(Err(refused)) => {
+            metrics.add(Family::ValidationFailed, &[("reason", "references")]);
+            refusal(&refused)
+        }
         None => stopping(),
     }
 }
@@ -105,7 +121,7 @@ struct ListQuery {
     name: Option<String>,
 }
 
-async fn list(State(handle): State<Handle>, Query(query): Query<ListQuery>) -> Response {
+async fn list(State(Shared { handle, .. }): State<Shared>, Query(query): Query<ListQuery>) -> Response {
     let look = handle
         .inspect(move |state| state.objects(query.kind.as_deref(), query.namespace.as_deref(), query.name.as_deref()));
     match look.await {
@@ -115,7 +131,7 @@ async fn list(State(handle): State<Handle>, Query(query): Query<ListQuery>) -> R
 }
 
 async fn remove(
-    State(handle): State<Handle>,
+    State(Shared { handle, .. }): State<Shared>,
     Path((kind, namespace, name)): Path<(String, String, String)>,
 ) -> Response {
     let target = Deletion { kind, namespace, name };

@@ -25,6 +25,15 @@ enum Sample {
 type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Metrics {
+    /// Metrics with a zero in every counter that has no labels, so that rates are right from the first event on.
+    pub(crate) fn new() -> Self {
+        let metrics = Self::default();
+        for family in Family::PLAIN_COUNTERS {
+            metrics.add_many(*family, &[], 0.0);
+        }
+        metrics
+    }
+
     /// Adds one to a counter.
     pub(crate) fn add(&self, family: Family, labels: Labels<'_>) {
         self.add_many(family, labels, 1.0);
@@ -41,11 +50,6 @@ impl Metrics {
     /// Sets a gauge.
     pub(crate) fn set(&self, family: Family, labels: Labels<'_>, value: f64) {
         self.state().entry(family).or_default().insert(render(labels), Sample::Value(value));
-    }
-
-    /// Drops a family's series, before a gauge's label sets are set anew.
-    pub(crate) fn clear(&self, family: Family) {
-        self.state().remove(&family);
     }
 
     /// Adds an observation to a histogram.

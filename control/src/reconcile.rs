@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::applied::Applied;
 use crate::apply::{self, Applicable, ApplyOutcome, Deletion, Refused};
-use crate::changes;
+use crate::changes::{self, Changed};
 use crate::config::{Config, Debounce};
 use crate::metrics::{Family, Metrics};
 use crate::state::State;
@@ -22,7 +22,7 @@ use crate::status::Board;
 
 /// Commands that wait; further callers wait themselves.
 const COMMANDS: usize = 64;
-/// Causes that a push remembers; of more, only the number is kept.
+/// Causes that a push remembers.
 const CAUSES: usize = 20;
 
 /// What others may ask the loop for.
@@ -182,8 +182,8 @@ impl Reconciler {
         if update.refused > 0 {
             self.metrics.add_many(Family::RejectedConfigs, &[], update.refused as f64);
         }
-        if let Some(cause) = update.cause {
-            self.cause(cause);
+        if let Some(changed) = update.changed {
+            self.cause(&changed);
         }
         if update.loaded && !self.loaded {
             self.loaded = true;
@@ -200,37 +200,37 @@ impl Reconciler {
             Command::Inspect(look) => look(&self.state),
             Command::Apply { objects, reply } => {
                 let outcome = apply::apply(&mut self.state, &self.applied, objects).await;
-                if let Ok(outcome) = &outcome {
-                    self.took_effect(&outcome.causes);
-                } else {
-                    self.metrics.add(Family::RejectedConfigs, &[]);
+                match &outcome {
+                    Ok(outcome) => self.took_effect(&outcome.changed),
+                    Err(_) => self.metrics.add(Family::RejectedConfigs, &[]),
                 }
                 let _ = reply.send(outcome);
             }
             Command::Delete { target, reply } => {
                 let outcome = apply::delete(&mut self.state, &self.applied, &target).await;
-                if outcome.is_ok() {
-                    self.took_effect(&[target.to_string()]);
+                if let Ok(changed) = &outcome {
+                    self.took_effect(std::slice::from_ref(changed));
                 }
-                let _ = reply.send(outcome);
+                let _ = reply.send(outcome.map(|_| ()));
             }
         }
     }
 
     /// What came over the API is pushed now: somebody waits for it.
-    fn took_effect(&mut self, causes: &[String]) {
-        for cause in causes {
-            self.cause(cause.clone());
+    fn took_effect(&mut self, changed: &[Changed]) {
+        for changed in changed {
+            self.cause(changed);
         }
         self.flush();
     }
 
-    fn cause(&mut self, cause: String) {
+    fn cause(&mut self, changed: &Changed) {
+        changed.count(&self.metrics);
         let now = Instant::now();
         let pending = self.pending.get_or_insert_with(|| Pending { first: now, last: now, causes: BTreeSet::new() });
         pending.last = now;
         if pending.causes.len() < CAUSES {
-            pending.causes.insert(cause);
+            pending.causes.insert(changed.key.to_string());
         }
     }
 

@@ -23,7 +23,7 @@ type Connection = SendRequest<Full<Bytes>>;
 
 /// Why a call had no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// Nobody listens, or the name is unknown.
     #[error("cannot connect to {address}: {source}")]
     Connect { address: String, source: std::io::Error },
@@ -40,7 +40,7 @@ pub enum Error {
 
 /// A client; connections that are idle are used again.
 #[derive(Debug, Default)]
-pub struct Client {
+pub(crate) struct Client {
     idle: Mutex<HashMap<String, Vec<Connection>>>,
 }
 
@@ -49,7 +49,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub async fn get(&self, address: &str, path: &str, limit: Duration) -> Result<Response<Bytes>, Error> {
+    pub(crate) async fn get(&self, address: &str, path: &str, limit: Duration) -> Result<Response<Bytes>, Error> {
         let mut request = Request::new(Full::default());
         // A path that is no URI asks for the root, which has an answer of its own.
         *request.uri_mut() = path.parse().unwrap_or_default();
@@ -63,7 +63,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is no connection, no answer within `limit`, or a broken one.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         address: &str,
         request: Request<Full<Bytes>>,

@@ -21,7 +21,7 @@ mod token;
 mod version;
 
 /// Does what the command says.
-pub fn run(command: Command) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(arguments) => many_threads()?.block_on(demo::run(arguments)),
         Command::Up(arguments) => many_threads()?.block_on(demo::up(arguments)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What is expected, when the text is something else.
-pub fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
     let wrong = || "a duration such as 500ms, 60s, 5m or 1h30m is expected".to_owned();
     if let Ok(seconds) = text.parse::<u32>() {

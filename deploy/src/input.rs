@@ -13,7 +13,7 @@ const LARGEST: u64 = 8 << 20;
 
 /// The documents of several files as one text.
 #[derive(Debug, Default)]
-pub struct Input {
+pub(crate) struct Input {
     text: String,
     files: Vec<Start>,
 }
@@ -28,7 +28,7 @@ struct Start {
 
 /// What identifies an object, read from a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
+pub(crate) struct Reference {
     pub kind: String,
     pub namespace: Option<String>,
     pub name: String,
@@ -39,7 +39,7 @@ impl Input {
     ///
     /// # Errors
     /// What cannot be read, or is no UTF-8.
-    pub fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
+    pub(crate) fn read(paths: &[PathBuf]) -> anyhow::Result<Self> {
         let mut input = Self::default();
         for path in paths {
             if path == Path::new("-") {
@@ -79,12 +79,12 @@ impl Input {
     }
 
     /// All documents.
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
     /// The name of the file, if there is only one.
-    pub fn only_name(&self) -> Option<&str> {
+    pub(crate) fn only_name(&self) -> Option<&str> {
         match self.files.as_slice() {
             [one] => Some(&one.name),
             _ => None,
@@ -92,7 +92,7 @@ impl Input {
     }
 
     /// File and line of a line of the text, both counted from 1; an unknown line is one of the whole.
-    pub fn place(&self, line: Option<u64>) -> String {
+    pub(crate) fn place(&self, line: Option<u64>) -> String {
         let Some(line) = line.filter(|line| *line > 0) else {
             return self.files.iter().map(|file| file.name.as_str()).collect::<Vec<_>>().join(", ");
         };
@@ -108,7 +108,7 @@ impl Input {
     ///
     /// # Errors
     /// A document that is no YAML, or names no kind or name.
-    pub fn references(&self) -> anyhow::Result<Vec<Reference>> {
+    pub(crate) fn references(&self) -> anyhow::Result<Vec<Reference>> {
         let names = || self.place(None);
         let documents: Vec<Value> = serde_saphyr::from_multiple(&self.text).with_context(names)?;
         documents.iter().filter(|document| !document.is_null()).map(|one| reference(one).with_context(names)).collect()
@@ -127,7 +127,7 @@ fn reference(document: &Value) -> anyhow::Result<Reference> {
 ///
 /// # Errors
 /// When it cannot be listed.
-pub fn yaml_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn yaml_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
     let mut files = Vec::new();
     for entry in entries {

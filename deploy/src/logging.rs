@@ -9,7 +9,7 @@ use crate::cli::Command;
 use crate::print;
 
 /// Starts logging with this filter, or with the command's default.
-pub fn start(filter: Option<&str>, command: &Command) -> anyhow::Result<()> {
+pub(crate) fn start(filter: Option<&str>, command: &Command) -> anyhow::Result<()> {
     let filter = filter.unwrap_or_else(|| default_filter(command));
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log-level {filter:?}"))?;
     let colour = std::io::stderr().is_terminal() && print::colour_wanted();

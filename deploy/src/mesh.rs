@@ -20,7 +20,7 @@ const FILE: &str = "mesh.json";
 /// Where a running mesh is. URLs without a path.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Mesh {
+pub(crate) struct Mesh {
     /// The control plane's debug and configuration API.
     pub control: String,
     /// Bearer token of the configuration API.
@@ -42,7 +42,7 @@ pub struct Mesh {
 }
 
 /// An HTTP URL without a path.
-pub fn url(address: SocketAddr) -> String {
+pub(crate) fn url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
@@ -50,7 +50,7 @@ pub fn url(address: SocketAddr) -> String {
 ///
 /// # Errors
 /// When it is something else.
-pub fn authority(url: &str) -> anyhow::Result<&str> {
+pub(crate) fn authority(url: &str) -> anyhow::Result<&str> {
     url.strip_prefix("http://")
         .map(|rest| rest.trim_end_matches('/'))
         .with_context(|| format!("{url:?} is no http URL"))
@@ -61,7 +61,7 @@ impl Mesh {
     ///
     /// # Errors
     /// When there is none, with the way to start one.
-    pub fn find(arguments: &MeshArgs) -> anyhow::Result<Self> {
+    pub(crate) fn find(arguments: &MeshArgs) -> anyhow::Result<Self> {
         Self::read(&state_dir(arguments)?)
     }
 
@@ -81,12 +81,12 @@ impl Mesh {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&self, state_dir: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, state_dir: &Path) -> anyhow::Result<()> {
         write_secret(&state_dir.join(FILE), &serde_json::to_vec_pretty(self)?)
     }
 
     /// Removes the file.
-    pub fn remove(state_dir: &Path) {
+    pub(crate) fn remove(state_dir: &Path) {
         // What is left over names a process that is gone; the next start replaces it.
         let _ = fs::remove_file(state_dir.join(FILE));
     }
@@ -96,7 +96,7 @@ impl Mesh {
 ///
 /// # Errors
 /// When no mesh was started by this user.
-pub fn state_dir(arguments: &MeshArgs) -> anyhow::Result<PathBuf> {
+pub(crate) fn state_dir(arguments: &MeshArgs) -> anyhow::Result<PathBuf> {
     if let Some(given) = &arguments.state_dir {
         return Ok(given.clone());
     }
@@ -109,13 +109,13 @@ pub fn state_dir(arguments: &MeshArgs) -> anyhow::Result<PathBuf> {
 ///
 /// # Errors
 /// When the user's file cannot be written.
-pub fn remember(state_dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn remember(state_dir: &Path) -> anyhow::Result<()> {
     let text = format!("{}\n", state_dir.display());
     write_secret(&private_dir()?.join("current"), text.as_bytes())
 }
 
 /// Undoes [`remember`], unless another mesh was started since.
-pub fn forget(state_dir: &Path) {
+pub(crate) fn forget(state_dir: &Path) {
     let Ok(file) = private_dir().map(|dir| dir.join("current")) else { return };
     if fs::read_to_string(&file).is_ok_and(|text| Path::new(text.trim_end_matches('\n')) == state_dir) {
         let _ = fs::remove_file(file);
@@ -126,7 +126,7 @@ pub fn forget(state_dir: &Path) {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn write_secret(file: &Path, content: &[u8]) -> anyhow::Result<()> {
+pub(crate) fn write_secret(file: &Path, content: &[u8]) -> anyhow::Result<()> {
     let temporary = file.with_extension("new");
     let write = || -> std::io::Result<()> {
         let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;

@@ -7,22 +7,22 @@ use serde_json::Value;
 
 /// Whether the user allows colour at all (no-color.org).
 #[allow(clippy::disallowed_methods, reason = "the command line reads the environment")]
-pub fn colour_wanted() -> bool {
+pub(crate) fn colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// An error on standard error.
-pub fn error(text: &str) {
+pub(crate) fn error(text: &str) {
     labelled("error", "31", text);
 }
 
 /// A warning on standard error.
-pub fn warning(text: &str) {
+pub(crate) fn warning(text: &str) {
     labelled("warning", "33", text);
 }
 
 /// A message on standard error.
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     // A closed standard error is nobody's loss.
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -37,7 +37,7 @@ fn labelled(label: &str, colour: &str, text: &str) {
 ///
 /// # Errors
 /// When standard output is closed or full.
-pub fn data(text: &str) -> anyhow::Result<()> {
+pub(crate) fn data(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     write!(out, "{text}{end}").and_then(|()| out.flush()).context("cannot write to standard output")
@@ -47,7 +47,7 @@ pub fn data(text: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When standard output is closed or full.
-pub fn json(value: &Value) -> anyhow::Result<()> {
+pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
     data(&serde_json::to_string_pretty(value)?)
 }
 
@@ -55,7 +55,7 @@ pub fn json(value: &Value) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When standard output is closed or full, or a value has no YAML form.
-pub fn yaml(value: &Value) -> anyhow::Result<()> {
+pub(crate) fn yaml(value: &Value) -> anyhow::Result<()> {
     match value {
         Value::Array(items) => {
             let documents: Result<Vec<String>, _> = items.iter().map(serde_saphyr::to_string).collect();

@@ -97,7 +97,7 @@ fn merge(into: &mut Value, from: Value) {
 ///
 /// # Errors
 /// Which step of the path does not exist.
-pub fn under<'a>(document: &'a Value, path: &str) -> anyhow::Result<&'a Value> {
+pub(crate) fn under<'a>(document: &'a Value, path: &str) -> anyhow::Result<&'a Value> {
     let mut part = document;
     for step in path.split('.') {
         let next = match part {
@@ -112,7 +112,7 @@ pub fn under<'a>(document: &'a Value, path: &str) -> anyhow::Result<&'a Value> {
 }
 
 /// One `path=value` for each value.
-pub fn flags(document: &Value) -> Vec<String> {
+pub(crate) fn flags(document: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     walk(document, "", &mut lines);
     lines

@@ -1,9 +1,9 @@
 //! The roles: flags become typed configuration, and the role runs until the process should end.
 
-pub mod control;
-pub mod hop;
-pub mod proxy;
-pub mod telemetry;
+pub(crate) mod control;
+pub(crate) mod hop;
+pub(crate) mod proxy;
+pub(crate) mod telemetry;
 
 use std::net::SocketAddr;
 

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 ///
 /// # Errors
 /// When signals cannot be handled.
-pub fn token(exit_with_parent: bool) -> anyhow::Result<CancellationToken> {
+pub(crate) fn token(exit_with_parent: bool) -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
@@ -45,7 +45,7 @@ pub fn token(exit_with_parent: bool) -> anyhow::Result<CancellationToken> {
 ///
 /// # Errors
 /// What `work` failed with.
-pub async fn run<E>(token: CancellationToken, work: impl Future<Output = Result<(), E>>) -> anyhow::Result<()>
+pub(crate) async fn run<E>(token: CancellationToken, work: impl Future<Output = Result<(), E>>) -> anyhow::Result<()>
 where
     anyhow::Error: From<E>,
 {

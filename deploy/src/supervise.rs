@@ -31,11 +31,11 @@ const LARGEST_LOG: u64 = 64 << 20;
 const REPORTS: usize = 256;
 
 /// Done before each start of a part, such as issuing a fresh token.
-pub type Prepare = Arc<dyn Fn() -> anyhow::Result<()> + Send + Sync>;
+pub(crate) type Prepare = Arc<dyn Fn() -> anyhow::Result<()> + Send + Sync>;
 
 /// A process to keep running.
 #[derive(Clone)]
-pub struct Part {
+pub(crate) struct Part {
     /// Its name in reports.
     pub name: String,
     /// Program and arguments.
@@ -50,7 +50,7 @@ pub struct Part {
 
 /// Something happened to a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Report {
+pub(crate) enum Report {
     /// It died and is started again after the pause.
     Died { name: String, how: String, pause: Duration },
     /// It is running again.
@@ -60,7 +60,7 @@ pub enum Report {
 }
 
 /// Running parts. Dropping it kills them.
-pub struct Group {
+pub(crate) struct Group {
     members: Vec<Member>,
     reports: mpsc::Sender<Report>,
 }
@@ -73,7 +73,7 @@ struct Member {
 
 impl Group {
     /// An empty group, and where its reports arrive.
-    pub fn new() -> (Self, mpsc::Receiver<Report>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Report>) {
         let (reports, receiver) = mpsc::channel(REPORTS);
         (Self { members: Vec::new(), reports }, receiver)
     }
@@ -82,7 +82,7 @@ impl Group {
     ///
     /// # Errors
     /// When it cannot be started the first time.
-    pub fn start(&mut self, part: Part) -> anyhow::Result<()> {
+    pub(crate) fn start(&mut self, part: Part) -> anyhow::Result<()> {
         let child = spawn(&part)?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -93,7 +93,7 @@ impl Group {
     }
 
     /// Asks all parts to stop, in their order, and kills those that take too long.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let mut orders: Vec<u8> = self.members.iter().map(|member| member.stop_order).collect();
         orders.sort_unstable();
         orders.dedup();

@@ -12,7 +12,7 @@ pub struct Network {
 
 /// One workload and its proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// Name of the pod or workload entry.
     pub name: String,
     /// Namespace.
@@ -31,7 +31,7 @@ pub struct Workload {
 
 /// What runs beside, or is, the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// An application that listens on this address.
     Sidecar { app: IpAddr },
     /// Nothing: the proxy is a gateway.

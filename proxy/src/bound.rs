@@ -231,7 +231,10 @@ async fn apply_snapshots(parts: &Parts, shutdown: &CancellationToken) -> Result<
             }
         }
         tokio::select! {
-            changed = snapshots.changed() => if changed.is_err() { return Ok(shutdown.cancelled().await) },
+            changed = snapshots.changed() => if changed.is_err() { return {
+                let _: () = shutdown.cancelled().await;
+                Ok(())
+            } },
             () = tokio::time::sleep(BIND_AGAIN), if again => {}
             () = shutdown.cancelled() => return Ok(()),
         }

@@ -102,6 +102,17 @@ impl Family {
         Self::ChainExpiry,
     ];
 
+    /// Counters that have no labels.
+    pub(crate) const PLAIN_COUNTERS: &'static [Self] = &[
+        Self::InternalErrors,
+        Self::RejectedConfigs,
+        Self::CsrCount,
+        Self::Issued,
+        Self::AuthenticationFailures,
+        Self::CsrParsingErrors,
+        Self::IdExtractionErrors,
+    ];
+
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
         self.describe().0

@@ -35,18 +35,18 @@ const PROPAGATED: &[&str] = &[
 
 /// Calls other services.
 #[derive(Debug, Clone)]
-pub struct Calls {
+pub(super) struct Calls {
     client: Arc<Client>,
     outbound: Option<SocketAddr>,
 }
 
 impl Calls {
-    pub fn new(outbound: Option<SocketAddr>) -> Self {
+    pub(super) fn new(outbound: Option<SocketAddr>) -> Self {
         Self { client: Arc::new(Client::default()), outbound }
     }
 
     /// A GET to a service, on behalf of a request with these headers.
-    pub async fn get(
+    pub(super) async fn get(
         &self,
         service: &str,
         path: &str,

@@ -3,9 +3,9 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-pub const STYLE: &str = include_str!("page/bookinfo.css");
-pub const COVER: &str = include_str!("page/cover.svg");
-pub const INDEX: &str = include_str!("page/index.html");
+pub(super) const STYLE: &str = include_str!("page/bookinfo.css");
+pub(super) const COVER: &str = include_str!("page/cover.svg");
+pub(super) const INDEX: &str = include_str!("page/index.html");
 const FRAME: &str = include_str!("page/productpage.html");
 
 const STARS: u64 = 5;
@@ -16,19 +16,19 @@ const SUMMARY: &str = "A merchant of Syracuse looks for his lost son in Ephesus,
 
 /// One view of the page.
 #[derive(Debug)]
-pub struct Page<'a> {
+pub(super) struct Page<'a> {
     pub user: Option<&'a str>,
     pub details: &'a (StatusCode, Value),
     pub reviews: &'a (StatusCode, Value),
 }
 
 /// The only product of the shop.
-pub fn product() -> Value {
+pub(super) fn product() -> Value {
     json!({ "id": 0, "title": TITLE, "descriptionHtml": escape(SUMMARY) })
 }
 
 impl Page<'_> {
-    pub fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         FRAME
             .replace("{title}", &escape(TITLE))
             .replace("{summary}", &escape(SUMMARY))

@@ -23,7 +23,7 @@ const COOKIE: &str = "bookinfo-user";
 /// An answer of another service: its status and document, or why there is none.
 type Answer = (StatusCode, Value);
 
-pub fn router(calls: Calls) -> Router {
+pub(super) fn router(calls: Calls) -> Router {
     Router::new()
         .route("/", get(|| async { Html(page::INDEX) }))
         .route("/index.html", get(|| async { Html(page::INDEX) }))

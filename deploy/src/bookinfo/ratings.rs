@@ -5,7 +5,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-pub fn router() -> Router {
+pub(super) fn router() -> Router {
     Router::new()
         .route("/ratings/{id}", get(|Path(id): Path<u32>| async move { Json(ratings(id)) }))
         .route("/health", get(|| async { Json(json!({ "status": "Ratings is healthy" })) }))

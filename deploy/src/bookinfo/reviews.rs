@@ -21,7 +21,7 @@ struct Reviews {
     calls: Calls,
 }
 
-pub fn router(version: ReviewsVersion, calls: Calls) -> Router {
+pub(super) fn router(version: ReviewsVersion, calls: Calls) -> Router {
     Router::new()
         .route("/reviews/{id}", get(reviews))
         .route("/health", get(|| async { Json(json!({ "status": "Reviews is healthy" })) }))

@@ -17,14 +17,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// The configuration API.
 #[derive(Debug)]
-pub struct Api<'a> {
+pub(super) struct Api<'a> {
     mesh: &'a Mesh,
     client: Client,
 }
 
 /// What an accepted document did.
 #[derive(Debug, Deserialize)]
-pub struct Applied {
+pub(super) struct Applied {
     pub results: Vec<Outcome>,
     #[serde(default)]
     pub warnings: Vec<Value>,
@@ -32,7 +32,7 @@ pub struct Applied {
 
 /// What became of one object.
 #[derive(Debug, Deserialize)]
-pub struct Outcome {
+pub(super) struct Outcome {
     pub kind: String,
     pub namespace: String,
     pub name: String,
@@ -42,7 +42,7 @@ pub struct Outcome {
 /// Why something was refused.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Problem {
+pub(super) struct Problem {
     pub line: Option<u64>,
     pub column: Option<u64>,
     pub kind: Option<String>,
@@ -59,12 +59,12 @@ struct Problems {
 }
 
 impl<'a> Api<'a> {
-    pub fn new(mesh: &'a Mesh) -> Self {
+    pub(super) fn new(mesh: &'a Mesh) -> Self {
         Self { mesh, client: Client::default() }
     }
 
     /// Applies documents; `Err` in the result are the reasons why nothing was changed.
-    pub async fn apply(
+    pub(super) async fn apply(
         &self,
         text: &str,
         file: Option<&str>,
@@ -88,7 +88,7 @@ impl<'a> Api<'a> {
     }
 
     /// The objects that match.
-    pub async fn list(
+    pub(super) async fn list(
         &self,
         kind: Option<&str>,
         namespace: Option<&str>,
@@ -106,7 +106,7 @@ impl<'a> Api<'a> {
     }
 
     /// Deletes an object; `false` when there is none.
-    pub async fn delete(&self, kind: &str, namespace: &str, name: &str) -> anyhow::Result<bool> {
+    pub(super) async fn delete(&self, kind: &str, namespace: &str, name: &str) -> anyhow::Result<bool> {
         let path = format!("/api/v1/resources/{}/{}/{}", encode(kind), encode(namespace), encode(name));
         let (status, body) = self.send(self.request(Method::DELETE, &path, String::new())?).await?;
         match status {
@@ -147,7 +147,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> String {
 }
 
 /// Percent-encodes everything that has a meaning in a URL.
-pub fn encode(text: &str) -> String {
+pub(super) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

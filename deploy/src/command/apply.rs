@@ -11,7 +11,7 @@ use crate::mesh::Mesh;
 use crate::print;
 use crate::table::Table;
 
-pub async fn run(arguments: ApplyArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: ApplyArgs) -> anyhow::Result<ExitCode> {
     let input = Input::read(&arguments.file)?;
     let mesh = Mesh::find(&arguments.mesh)?;
     let api = Api::new(&mesh);

@@ -8,7 +8,7 @@ use crate::cli::{DashboardArgs, Page};
 use crate::mesh::Mesh;
 use crate::print;
 
-pub fn run(arguments: &DashboardArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(arguments: &DashboardArgs) -> anyhow::Result<ExitCode> {
     let mesh = Mesh::find(&arguments.mesh)?;
     let url = url(&mesh, arguments)?;
     print::data(&url)?;

@@ -9,7 +9,7 @@ use crate::input::{Input, Reference};
 use crate::mesh::Mesh;
 use crate::print;
 
-pub async fn run(arguments: DeleteArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: DeleteArgs) -> anyhow::Result<ExitCode> {
     let targets = match (arguments.kind, arguments.name) {
         (Some(kind), Some(name)) => vec![Reference { kind, namespace: None, name }],
         (Some(_) | None, _) => Input::read(&arguments.file)?.references()?,

@@ -11,7 +11,7 @@ use crate::mesh::Mesh;
 use crate::print;
 use crate::table::Table;
 
-pub async fn run(arguments: GetArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: GetArgs) -> anyhow::Result<ExitCode> {
     let mesh = Mesh::find(&arguments.mesh)?;
     let kind = arguments.kind.as_deref().map(kinds::canonical);
     let name = arguments.name.as_deref();

@@ -17,7 +17,7 @@ use crate::table::Table;
 /// How long the aggregator may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
-pub async fn run(arguments: GraphArgs) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(arguments: GraphArgs) -> anyhow::Result<ExitCode> {
     let mesh = Mesh::find(&arguments.mesh)?;
     let namespaces = arguments.namespace.as_deref().unwrap_or("all");
     let graph = fetch(&mesh.ui, namespaces, arguments.graph_type, arguments.duration).await?;
@@ -38,7 +38,7 @@ pub async fn run(arguments: GraphArgs) -> anyhow::Result<ExitCode> {
 
 /// One edge, as the table shows it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Edge {
+pub(crate) struct Edge {
     pub source: String,
     pub target: String,
     pub protocol: String,
@@ -55,7 +55,7 @@ pub struct Edge {
 }
 
 /// Kiali's graph from the aggregator at this URL.
-pub async fn fetch(ui: &str, namespaces: &str, graph_type: GraphType, window: Duration) -> anyhow::Result<Value> {
+pub(crate) async fn fetch(ui: &str, namespaces: &str, graph_type: GraphType, window: Duration) -> anyhow::Result<Value> {
     let path = format!(
         "/api/namespaces/graph?namespaces={}&graphType={}&duration={}s&injectServiceNodes=false",
         encode(namespaces),
@@ -70,7 +70,7 @@ pub async fn fetch(ui: &str, namespaces: &str, graph_type: GraphType, window: Du
 }
 
 /// The edges of Kiali's graph, the busiest first.
-pub fn edges(graph: &Value) -> Vec<Edge> {
+pub(crate) fn edges(graph: &Value) -> Vec<Edge> {
     let list = |name: &str| graph["elements"][name].as_array().map(Vec::as_slice).unwrap_or_default();
     let names: HashMap<&str, String> =
         list("nodes").iter().filter_map(|node| Some((node["data"]["id"].as_str()?, name(&node["data"])))).collect();
@@ -117,7 +117,7 @@ fn name(node: &Value) -> String {
 }
 
 /// The table that `orrery graph` prints.
-pub fn table(edges: &[Edge]) -> Table {
+pub(crate) fn table(edges: &[Edge]) -> Table {
     let mut table = Table::new(&["SOURCE", "DESTINATION", "PROTOCOL", ">RPS", ">ERR%", ">P50", ">P95", ">P99", "mTLS"]);
     for edge in edges {
         let rate = if edge.protocol == "tcp" { format!("{:.0} B/s", edge.rate) } else { format!("{:.2}", edge.rate) };

@@ -20,7 +20,7 @@ const KINDS: &[(&str, &str, &[&str])] = &[
 ];
 
 /// The kind as YAML spells it; what is unknown here is left to the control plane to judge.
-pub fn canonical(asked: &str) -> String {
+pub(super) fn canonical(asked: &str) -> String {
     // kubectl also takes `virtualservices.networking.istio.io`.
     let plain = asked.split('.').next().unwrap_or(asked).to_ascii_lowercase();
     let known = KINDS.iter().find(|(kind, plural, short)| {

@@ -9,7 +9,7 @@ use crate::cli::{Output, ProfileCommand};
 use crate::print;
 use crate::profile::{DumpFormat, Name};
 
-pub fn run(command: ProfileCommand) -> anyhow::Result<ExitCode> {
+pub(super) fn run(command: ProfileCommand) -> anyhow::Result<ExitCode> {
     match command {
         ProfileCommand::List { output } => list(output)?,
         ProfileCommand::Dump { profile, config_path, output } => {

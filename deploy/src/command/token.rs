@@ -10,7 +10,7 @@ use crate::cli::TokenCommand;
 use crate::demo::control_state;
 use crate::{mesh, print};
 
-pub fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
+pub(super) fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     let TokenCommand::Create { service_account, namespace, ttl, mesh: arguments } = command;
     for (what, name) in [("namespace", &namespace), ("service account", &service_account)] {
         ensure!(!name.is_empty() && !name.contains(':'), "{what} {name:?} is no Kubernetes name");

@@ -14,7 +14,7 @@ const OWN: &str = env!("CARGO_PKG_VERSION");
 /// How long the control plane may take: a version is not worth waiting for.
 const LIMIT: Duration = Duration::from_secs(2);
 
-pub async fn run(arguments: VersionArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(arguments: VersionArgs) -> anyhow::Result<ExitCode> {
     if arguments.short {
         print::data(OWN)?;
         return Ok(ExitCode::SUCCESS);

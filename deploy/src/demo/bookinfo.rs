@@ -11,7 +11,7 @@ use crate::bookinfo::PORT;
 use crate::workload::{Network, Role, Workload};
 
 /// Host number of the gateway.
-pub const GATEWAY: u8 = 10;
+pub(super) const GATEWAY: u8 = 10;
 
 /// Application, version, and host number.
 const WORKLOADS: [(&str, &str, u8); 6] = [
@@ -78,7 +78,7 @@ spec:
 ";
 
 /// All workloads, the gateway first.
-pub fn workloads(network: Network) -> Vec<Workload> {
+pub(super) fn workloads(network: Network) -> Vec<Workload> {
     let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let gateway = Workload {
         name: "istio-ingressgateway".to_owned(),
@@ -102,7 +102,7 @@ pub fn workloads(network: Network) -> Vec<Workload> {
 }
 
 /// Writes the demo's configuration, and copies what the user adds.
-pub fn write(host: &Host, added: Option<&Path>) -> anyhow::Result<()> {
+pub(super) fn write(host: &Host, added: Option<&Path>) -> anyhow::Result<()> {
     let directory = host.config_dir();
     let put = |name: &str, text: &str| {
         let file = directory.join(name);
@@ -151,7 +151,7 @@ fn kubernetes(network: Network) -> String {
 }
 
 /// Starts the services themselves.
-pub fn start_applications(host: &mut Host) -> anyhow::Result<()> {
+pub(super) fn start_applications(host: &mut Host) -> anyhow::Result<()> {
     let network = host.network();
     for (app, version, number) in WORKLOADS {
         let mut flags = vec![

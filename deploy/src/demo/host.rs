@@ -22,7 +22,7 @@ const TRUST_DOMAIN: &str = "cluster.local";
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// One mesh.
-pub struct Host {
+pub(super) struct Host {
     state_dir: PathBuf,
     config_dir: PathBuf,
     network: Network,
@@ -51,7 +51,7 @@ struct Planes {
 
 impl Host {
     /// Directories, keys and free ports.
-    pub fn prepare(arguments: &HostArgs) -> anyhow::Result<Self> {
+    pub(super) fn prepare(arguments: &HostArgs) -> anyhow::Result<Self> {
         let temporary = match arguments.state_dir {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("orrery-").tempdir().context("no temporary directory")?),
@@ -86,34 +86,34 @@ impl Host {
     }
 
     /// Watches another directory.
-    pub fn with_config(mut self, directory: PathBuf) -> Self {
+    pub(super) fn with_config(mut self, directory: PathBuf) -> Self {
         self.config_dir = directory;
         self
     }
 
-    pub fn network(&self) -> Network {
+    pub(super) fn network(&self) -> Network {
         self.network
     }
 
-    pub fn config_dir(&self) -> &Path {
+    pub(super) fn config_dir(&self) -> &Path {
         &self.config_dir
     }
 
-    pub fn ui(&self) -> SocketAddr {
+    pub(super) fn ui(&self) -> SocketAddr {
         self.addresses.ui
     }
 
     /// Addresses and paths that tell whether control plane and aggregator are ready.
-    pub fn planes(&self) -> Vec<(String, &'static str)> {
+    pub(super) fn planes(&self) -> Vec<(String, &'static str)> {
         vec![(self.addresses.debug.to_string(), "/ready"), (self.addresses.ui.to_string(), "/healthz")]
     }
 
-    pub fn proxies(&self) -> impl Iterator<Item = IpAddr> {
+    pub(super) fn proxies(&self) -> impl Iterator<Item = IpAddr> {
         self.workloads.iter().map(|(_, address)| *address)
     }
 
     /// Starts the control plane and the aggregator.
-    pub fn start_planes(&mut self) -> anyhow::Result<Receiver<Report>> {
+    pub(super) fn start_planes(&mut self) -> anyhow::Result<Receiver<Report>> {
         let (group, reports) = Group::new();
         self.group = Some(group);
         let a = self.addresses;
@@ -140,7 +140,7 @@ impl Host {
     }
 
     /// Starts the proxy of a workload, with a fresh token at each start.
-    pub fn start_proxy(&mut self, workload: &Workload) -> anyhow::Result<()> {
+    pub(super) fn start_proxy(&mut self, workload: &Workload) -> anyhow::Result<()> {
         let token_file = self.state_dir.join("tokens").join(format!("{}.{}", workload.name, workload.namespace));
         let paths = store::Paths::in_directory(&control_state(&self.state_dir));
         let (file, namespace, account) =
@@ -182,12 +182,12 @@ impl Host {
     }
 
     /// Starts the traffic generator.
-    pub fn start_traffic(&mut self, gateway: &str, rps: u32) -> anyhow::Result<()> {
+    pub(super) fn start_traffic(&mut self, gateway: &str, rps: u32) -> anyhow::Result<()> {
         self.start("traffic", &["traffic"], &[("--target", gateway.to_owned()), ("--rps", rps.to_string())], 0)
     }
 
     /// Starts a part of this binary.
-    pub fn start(
+    pub(super) fn start(
         &mut self,
         name: &str,
         words: &[&str],
@@ -217,7 +217,7 @@ impl Host {
     }
 
     /// Lets commands find this mesh.
-    pub fn publish(&self) -> anyhow::Result<()> {
+    pub(super) fn publish(&self) -> anyhow::Result<()> {
         let a = self.addresses;
         let mesh = Mesh {
             control: mesh::url(a.debug),
@@ -235,7 +235,7 @@ impl Host {
     }
 
     /// What a person reads when everything runs. Its last line says that the mesh is ready.
-    pub fn welcome(&self, gateway: &str, after: Duration) -> String {
+    pub(super) fn welcome(&self, gateway: &str, after: Duration) -> String {
         let a = self.addresses;
         let mut lines = vec![format!("Web UI            http://{}/graph", a.ui)];
         if !gateway.is_empty() {
@@ -255,7 +255,7 @@ impl Host {
     }
 
     /// Ends every part.
-    pub async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         Mesh::remove(&self.state_dir);
         mesh::forget(&self.state_dir);
         if let Some(group) = self.group.take() {

@@ -6,7 +6,7 @@ use orrery_control::{AccessLog, Addresses, Config, Mesh, build};
 use crate::cli::{AccessLog as LogFlag, ControlArgs, OutboundPolicy};
 use crate::shutdown;
 
-pub async fn run(arguments: ControlArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: ControlArgs) -> anyhow::Result<()> {
     let stop = shutdown::token(arguments.exit_with_parent)?;
     let admin_token = arguments
         .admin_token_file

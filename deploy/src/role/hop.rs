@@ -9,7 +9,7 @@ use orrery_engine::hop;
 use crate::cli::{HopArgs, HopMode, HopProtocol, HopTlsIn, HopTlsOut};
 use crate::shutdown;
 
-pub fn run(arguments: HopArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: HopArgs) -> anyhow::Result<ExitCode> {
     let upstream = arguments.upstream.to_socket_addrs().ok().and_then(|mut all| all.next());
     let upstream = upstream.with_context(|| format!("--upstream {} is no address", arguments.upstream))?;
     let protocol = |flag| match flag {

@@ -18,12 +18,12 @@ const SERVER_NAME: &str = "istiod.istio-system.svc";
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     Sidecar,
     Router,
 }
 
-pub fn run(arguments: ProxyArgs, kind: Kind) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: ProxyArgs, kind: Kind) -> anyhow::Result<ExitCode> {
     // Traffic has threads of its own; everything else fits on one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(arguments, kind))?;

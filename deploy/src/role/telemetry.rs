@@ -5,7 +5,7 @@ use orrery_telemetry::{Config, Listen, build};
 use crate::cli::TelemetryArgs;
 use crate::shutdown;
 
-pub async fn run(arguments: TelemetryArgs) -> anyhow::Result<()> {
+pub(crate) async fn run(arguments: TelemetryArgs) -> anyhow::Result<()> {
     let stop = shutdown::token(arguments.exit_with_parent)?;
     let listen = Listen {
         otlp_grpc: arguments.otlp_grpc,

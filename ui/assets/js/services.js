@@ -22,9 +22,9 @@ const list = table({
     { title: "Versions", value: (row) => (row.versions ?? []).join(" "), cell: (row) => h("span", { class: "tags" }, (row.versions ?? []).map((version) => h("span", { class: "tag" }, version))) },
     { title: "Requests", number: true, start: "down", value: (row) => row.rps, cell: (row) => rate(row.rps) },
     { title: "Errors", number: true, value: (row) => row.errorRate, cell: (row) => errorShare(row.errorRate) },
-    { title: "p50", number: true, value: (row) => row.p50, cell: (row) => time(row.p50) },
+    { title: "p50", number: true, spare: true, value: (row) => row.p50, cell: (row) => time(row.p50) },
     { title: "p95", number: true, value: (row) => row.p95, cell: (row) => time(row.p95) },
-    { title: "p99", number: true, value: (row) => row.p99, cell: (row) => time(row.p99) },
+    { title: "p99", number: true, spare: true, value: (row) => row.p99, cell: (row) => time(row.p99) },
     { title: "mTLS", number: true, value: (row) => row.mtls, cell: (row) => lock(row.mtls) },
   ],
 });

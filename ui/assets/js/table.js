@@ -2,8 +2,10 @@
 
 import { h } from "./dom.js";
 
+const look = (column) => [column.number ? "number" : "", column.spare ? "spare" : ""].join(" ").trim();
+
 /**
- * `columns`: {title, value(row), cell(row), number, start}. `value` is what is sorted by, `cell` what is shown (a node or
+ * `columns`: {title, value(row), cell(row), number, start, spare}; `spare` ones give way on narrow screens. `value` is what is sorted by, `cell` what is shown (a node or
  * text); `number` aligns right; `start: "down"` makes it the first order. `key(row)` names a row.
  */
 export function table({ label, columns, key, none, limit = 500 }) {
@@ -12,7 +14,7 @@ export function table({ label, columns, key, none, limit = 500 }) {
   let rows = [];
   const shown = new Map();
   const buttons = columns.map((column, at) => h("button", { type: "button", onclick: () => sort(at) }, column.title));
-  const heads = columns.map((column, at) => h("th", { scope: "col", class: column.number ? "number" : "" }, buttons[at]));
+  const heads = columns.map((column, at) => h("th", { scope: "col", class: look(column) }, buttons[at]));
   const body = h("tbody", {});
   const vacant = h("div", { class: "table-none", hidden: true }, none ?? "Nothing in this window.");
   const element = h("div", { class: "table-wrap" }, h("table", { "aria-label": label }, h("thead", {}, h("tr", {}, heads)), body), vacant);
@@ -38,7 +40,7 @@ export function table({ label, columns, key, none, limit = 500 }) {
       const name = key(row);
       let line = shown.get(name);
       if (!line) {
-        line = h("tr", {}, columns.map((column) => h("td", { class: column.number ? "number" : "" })));
+        line = h("tr", {}, columns.map((column) => h("td", { class: look(column) })));
         shown.set(name, line);
       }
       columns.forEach((column, index) => put(line.children[index], column.cell ? column.cell(row) : String(column.value(row) ?? "–")));

@@ -58,7 +58,7 @@ enum Sides {
 
 impl Sides {
     fn of(sweep: usize, both: bool) -> Self {
-        match (both, sweep % 2 == 0) {
+        match (both, sweep.is_multiple_of(2)) {
             (true, _) => Self::Both,
             (false, true) => Self::Left,
             (false, false) => Self::Right,

@@ -138,23 +138,23 @@ export function placeLabel(mark, route, lines, mtls, isIdle) {
   label.toggleAttribute("hidden", lines.length === 0 && locked === "");
   if (label.dataset.key === key) return;
   label.dataset.key = key;
-  const words = lines.map((line) => line.map((part) => part.text).join(" "));
   const badge = locked === "" ? 0 : 14;
-  const width = Math.max(18, ...words.map((line, at) => line.length * 6.1 + (at === 0 ? badge : 0) + 12), badge + 8);
-  const height = Math.max(1, lines.length) * 13 + 5;
-  const back = s("rect", { class: "back", x: -width / 2, y: -height / 2, width, height, rx: 6 });
-  const rows = lines.map((line, at) => {
-    const shift = at === 0 ? badge / 2 : 0;
-    return s("text", { x: shift, y: -height / 2 + 13 + at * 13, "text-anchor": "middle" }, line.map((part, index) => s("tspan", { class: part.tone, dx: index > 0 ? 5 : 0 }, part.text)));
+  const back = s("rect", { class: "back", rx: 6 });
+  const rows = lines.map((line) => s("text", {}, line.map((part, index) => s("tspan", { class: part.tone, dx: index > 0 ? 5 : 0 }, part.text))));
+  const icon = locked === "" ? null : lockIcon(locked !== "none");
+  icon?.classList.add("lock", locked);
+  label.replaceChildren(...[back, ...rows, icon].filter(Boolean));
+  const lengths = rows.map((row) => row.getComputedTextLength());
+  const first = (lengths[0] ?? -4) + badge;
+  const width = Math.max(first, ...lengths) + 12;
+  const height = Math.max(1, rows.length) * 13 + 5;
+  for (const [name, value] of Object.entries({ x: -width / 2, y: -height / 2, width, height })) attr(back, name, value.toFixed(1));
+  rows.forEach((row, at) => {
+    attr(row, "x", (at === 0 ? badge - first / 2 : -lengths[at] / 2).toFixed(1));
+    attr(row, "y", -height / 2 + 13 + at * 13);
   });
-  const children = [back, ...rows];
-  if (locked !== "") {
-    const icon = lockIcon(locked !== "none");
-    icon.classList.add("lock", locked);
-    const first = words[0] ?? "";
-    attr(icon, "x", first === "" ? -5.5 : -(first.length * 6.1) / 2 - 7);
-    attr(icon, "y", -height / 2 + (lines.length > 0 ? 2.5 : 3));
-    children.push(icon);
+  if (icon) {
+    attr(icon, "x", (-first / 2 - (rows.length === 0 ? -0.5 : 0)).toFixed(1));
+    attr(icon, "y", -height / 2 + 2.5);
   }
-  label.replaceChildren(...children);
 }

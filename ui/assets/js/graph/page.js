@@ -49,7 +49,9 @@ function refresh(isNew = false) {
   const failing = model.total.rps > 0 ? ` · ${share(model.total.errorRps / model.total.rps)} errors` : "";
   text(byId("clock"), `${clock(seconds)} · ${rate(model.total.rps)}${failing}`);
   light();
+  const isFirst = byId("panel").hidden;
   if (state.selected) side.show(model, state.selected, past.of(state.selected));
+  if (state.selected && isFirst && !byId("panel").hidden) reveal(state.selected);
 }
 
 function light() {
@@ -66,8 +68,19 @@ function choose(id) {
   if (view.wasDragged() && id !== "") return;
   set({ selected: id });
   if (id === "" || !model) side.hide();
-  else side.show(model, id, past.of(id));
+  else {
+    side.show(model, id, past.of(id));
+    reveal(id);
+  }
   light();
+}
+
+/** Moves what is chosen out from under the panel, where the panel lies over the stage. */
+function reveal(id) {
+  const route = frame.layout?.edges?.[id];
+  const at = frame.layout?.nodes?.[id] ?? (route && { x: route.labelX, y: route.labelY });
+  const [stage, covering] = [byId("stage").getBoundingClientRect(), byId("panel").getBoundingClientRect()];
+  if (at) view.reveal(at, Math.min(stage.width, covering.left - stage.left));
 }
 
 function parameters() {

@@ -97,7 +97,7 @@ function tracesOf(source, edge) {
 }
 
 function security(edge) {
-  const state = edge.mtls === null ? "Not known" : edge.mtls >= 99.95 ? "All over mutual TLS" : edge.mtls > 0 ? `${Math.round(edge.mtls)}% over mutual TLS` : "Not encrypted by the mesh";
+  const state = edge.mtls === null ? "Not known" : edge.mtls >= 99.95 ? "Every call over mutual TLS" : edge.mtls > 0 ? `${Math.round(edge.mtls)}% over mutual TLS` : "Not encrypted by the mesh";
   const principal = (name, value) => (value && value !== "unknown" ? h("div", {}, h("dt", {}, name), h("dd", { class: "mono" }, value)) : null);
   return h("section", {}, h("h3", {}, "Security"), h("p", { class: "secure" }, lock(edge.mtls), h("span", {}, state)), h("dl", { class: "principals" }, principal("From", edge.from), principal("To", edge.to)));
 }

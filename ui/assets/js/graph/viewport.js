@@ -80,6 +80,14 @@ export function viewport(stage, moved) {
 
   return {
     zoom, fit, pan,
+    /** Brings a point of the drawing into the left `room` pixels of the stage. */
+    reveal(at, room) {
+      const [x, y] = [at.x * view.k + view.x, at.y * view.k + view.y];
+      const near = 90;
+      const into = (value, most) => (value < near ? near - value : value > most - near ? most - near - value : 0);
+      const [right, down] = [into(x, room), into(y, stage.clientHeight)];
+      if (right !== 0 || down !== 0) pan(right, down);
+    },
     /** Tells the size of the drawing; fits it unless the viewer has moved it. */
     resize(width, height) {
       if (width === size.width && height === size.height) return;
