@@ -60,6 +60,16 @@ impl Applied {
         }
     }
 
+    /// How the watcher of the directory names an object's file.
+    pub(crate) fn name_of(namespace: &str, kind: &str, name: &str) -> String {
+        format!("applied/{namespace}_{kind}_{name}.yaml")
+    }
+
+    /// What an object's file holds now, if it has one here.
+    pub(crate) async fn read(&self, namespace: &str, kind: &str, name: &str) -> Option<String> {
+        tokio::fs::read_to_string(self.path(namespace, kind, name).ok()?).await.ok()
+    }
+
     fn path(&self, namespace: &str, kind: &str, name: &str) -> io::Result<PathBuf> {
         for part in [namespace, kind, name] {
             let safe = part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'));

@@ -7,6 +7,7 @@ use orrery_source::Change;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::applied::Applied;
 use crate::config::Config;
 use crate::metrics::{Family, Metrics};
 use crate::state::State;
@@ -43,6 +44,28 @@ pub(crate) type Problems = BTreeMap<String, Vec<Problem>>;
 /// Starts to watch the configuration directory.
 pub(crate) fn watch(config: &Config, stop: CancellationToken) -> anyhow::Result<mpsc::Receiver<Change>> {
     Ok(orrery_source::watch(config.config_dir.clone(), stop)?)
+}
+
+/// Whether a change is older than what was applied or deleted over the API since it was read from the directory.
+///
+/// Such a change may be left out: the watcher will read the newer file too, and tell of it.
+pub(crate) async fn is_outdated(state: &State, applied: &Applied, change: &Change) -> bool {
+    let (key, object) = match change {
+        Change::Put(object) if state.get(&object.key) == Some(object) => return false,
+        Change::Put(object) => (&object.key, Some(object)),
+        Change::Gone(key) => (key, None),
+        Change::Refused { .. } | Change::Loaded => return false,
+    };
+    let kind = key.kind.as_str();
+    let own_file = Applied::name_of(&key.namespace, kind, &key.name);
+    match applied.read(&key.namespace, kind, &key.name).await {
+        None => object.is_some_and(|object| object.file == own_file),
+        Some(text) => match orrery_api::parse(&text, &own_file, &key.namespace) {
+            Ok(now) => !now.iter().any(|now| Some(now) == object.map(AsRef::as_ref)),
+            // Somebody edits the file by hand; the watcher knows best.
+            Err(_) => false,
+        },
+    }
 }
 
 /// Takes a change into the state. What the state has already is no change.
@@ -94,5 +117,46 @@ impl Changed {
             Event::Deleted => "delete",
         };
         metrics.add(family, &[("type", self.key.kind.as_str()), ("event", event)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::applied::Document;
+
+    fn object(file: &str, port: u16) -> orrery_api::Object {
+        let text =
+            format!("apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec: {{ports: [{{port: {port}}}]}}\n");
+        orrery_api::parse(&text, file, "default").unwrap().remove(0)
+    }
+
+    #[tokio::test]
+    async fn what_was_applied_since_the_directory_was_read_stays() {
+        const OWN: &str = "applied/default_Service_a.yaml";
+        let directory = tempfile::tempdir().unwrap();
+        let applied = Applied::new(directory.path());
+        let mut state = State::new(&Config::default());
+        let put = |file: &str, port| Change::Put(Box::new(object(file, port)));
+        assert!(!is_outdated(&state, &applied, &put("a.yaml", 1)).await);
+        assert!(is_outdated(&state, &applied, &put(OWN, 1)).await, "its file was deleted since");
+        let newest = object(OWN, 2);
+        let document = Document {
+            kind: "Service".to_owned(),
+            namespace: "default".to_owned(),
+            name: "a".to_owned(),
+            text: newest.to_yaml(),
+        };
+        applied.write(&[document]).unwrap();
+        state.put(newest.clone());
+        for (change, expect) in [
+            (put(OWN, 2), false),
+            (put(OWN, 1), true),
+            (put("a.yaml", 1), true),
+            (Change::Gone(newest.key()), true),
+            (Change::Loaded, false),
+        ] {
+            assert_eq!(is_outdated(&state, &applied, &change).await, expect, "{change:?}");
+        }
     }
 }

@@ -138,11 +138,12 @@ impl Reconciler {
                     None => return Ok(()),
                 },
                 change = inputs.changes.recv() => match change {
-                    Some(change) => self.change(change, &ready),
+                    Some(change) => self.change(change, &ready).await,
                     None if stop.is_cancelled() => return Ok(()),
                     None => anyhow::bail!("the configuration directory is not watched any more"),
                 },
-                Some(command) = inputs.commands.recv() => self.command(command).await,
+                // Until the directory was read, nobody can say what exists.
+                Some(command) = inputs.commands.recv(), if self.loaded => self.command(command).await,
                 () = sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => self.flush(),
             }
         }
@@ -176,7 +177,10 @@ impl Reconciler {
         self.board.event(event);
     }
 
-    fn change(&mut self, change: Change, ready: &watch::Sender<bool>) {
+    async fn change(&mut self, change: Change, ready: &watch::Sender<bool>) {
+        if self.loaded && changes::is_outdated(&self.state, &self.applied, &change).await {
+            return;
+        }
         let update = changes::take(&mut self.state, change);
         self.metrics.add(Family::Updates, &[("type", "config")]);
         if update.refused > 0 {

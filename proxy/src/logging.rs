@@ -8,8 +8,10 @@ use thiserror::Error;
 #[derive(Clone)]
 pub struct LogLevel {
     read: Arc<dyn Fn() -> String + Send + Sync>,
-    change: Arc<dyn Fn(&str) -> Result<(), LevelError> + Send + Sync>,
+    change: Arc<Change>,
 }
+
+type Change = dyn Fn(&str) -> Result<(), LevelError> + Send + Sync;
 
 /// A level that was not understood.
 #[derive(Clone, Debug, Error)]

@@ -198,6 +198,39 @@ async fn applying_reaches_the_proxies_and_the_directory() {
 }
 
 #[tokio::test]
+async fn files_reach_the_proxies_too_and_applied_objects_come_first() {
+    let mesh = start().await;
+    let mut routes = mesh.subscribe(ResourceType::Route).await;
+    let none = routes.next().await.resources[0].version.clone();
+    let file = mesh.directory.path().join("config/routes.yaml");
+    std::fs::write(&file, ROUTE).unwrap();
+    let by_file = routes.next().await.resources[0].version.clone();
+    assert_ne!(by_file, none);
+    let (_, body) = mesh.call("POST", "/api/v1/apply", &ROUTE.replace("3s", "5s")).await;
+    assert_eq!(json(&body)["results"][0]["result"], "configured", "{body}");
+    let applied = routes.next().await.resources[0].version.clone();
+    assert!(applied != by_file && applied != none);
+    mesh.call("DELETE", "/api/v1/resources/virtualservice/default/reviews", "").await;
+    assert_eq!(routes.next().await.resources[0].version, none, "gone at once");
+    assert_eq!(routes.next().await.resources[0].version, by_file, "then what the file says holds again");
+    let (status, body) = mesh.call("DELETE", "/api/v1/resources/virtualservice/default/reviews", "").await;
+    assert_eq!(status, 409, "{body}");
+    std::fs::write(&file, ROUTE.replace("3s", "soon")).unwrap();
+    std::fs::write(
+        mesh.directory.path().join("config/more.yaml"),
+        ROUTE.replace("name: reviews", "name: ratings").replace("[reviews]", "[ratings]"),
+    )
+    .unwrap();
+    let with_both = routes.next().await.resources[0].version.clone();
+    assert!(with_both != by_file && with_both != none);
+    let (_, body) = mesh.call("GET", "/debug/problems", "").await;
+    assert!(json(&body)["routes.yaml"][0]["field"].as_str().unwrap().contains("timeout"), "{body}");
+    let (_, body) = mesh.call("GET", "/api/v1/resources?name=reviews&kind=VirtualService", "").await;
+    assert_eq!(json(&body)[0]["spec"]["http"][0]["timeout"], "3s", "the last good one stays");
+    mesh.stop().await;
+}
+
+#[tokio::test]
 async fn one_mistake_and_nothing_changes() {
     let mesh = start().await;
     let mut clusters = mesh.subscribe(ResourceType::Cluster).await;

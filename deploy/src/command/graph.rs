@@ -55,7 +55,12 @@ pub(crate) struct Edge {
 }
 
 /// Kiali's graph from the aggregator at this URL.
-pub(crate) async fn fetch(ui: &str, namespaces: &str, graph_type: GraphType, window: Duration) -> anyhow::Result<Value> {
+pub(crate) async fn fetch(
+    ui: &str,
+    namespaces: &str,
+    graph_type: GraphType,
+    window: Duration,
+) -> anyhow::Result<Value> {
     let path = format!(
         "/api/namespaces/graph?namespaces={}&graphType={}&duration={}s&injectServiceNodes=false",
         encode(namespaces),

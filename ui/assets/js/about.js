@@ -7,7 +7,8 @@ import { problem } from "./notice.js";
 
 function words(name) {
   const spaced = name.replace(/([a-z])([A-Z])/g, "$1 $2").replace(/[_-]+/g, " ").toLowerCase();
-  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
+  const plain = spaced.replace(/ (seconds|ms)$/, "");
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
 }
 
 function show(name, value) {

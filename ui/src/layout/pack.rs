@@ -17,7 +17,7 @@ pub(super) struct Part {
 }
 
 pub(super) fn together(mut parts: Vec<Part>) -> Layout {
-    parts.sort_by(|a, b| b.nodes.len().cmp(&a.nodes.len()));
+    parts.sort_by_key(|part| std::cmp::Reverse(part.nodes.len()));
     let area: f64 = parts.iter().map(|part| (part.width + APART) * (part.height + APART)).sum();
     let widest = parts.iter().map(|part| part.width).fold(0.0, f64::max);
     let row_width = widest.max((area * PROPORTION).sqrt());

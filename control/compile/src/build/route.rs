@@ -361,7 +361,6 @@ fn http_fault(fault: &Fault) -> HttpFault {
         delay: fault.delay.as_ref().map(|delay| FaultDelay {
             percentage: Some(percent(delay.percent)),
             fault_delay_secifier: duration(delay.duration).map(FaultDelaySecifier::FixedDelay),
-            ..Default::default()
         }),
         abort: fault.abort.as_ref().map(|abort| {
             let (share, answer) = match abort {

@@ -114,10 +114,11 @@ function colours() {
 }
 
 function key(event) {
-  if (event.target.closest("input, select, textarea, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
-  const isButton = event.target.closest("button, a, [role=button]");
+  const target = event.target instanceof Element ? event.target : document.body;
+  if (target.closest("input, select, textarea, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const isButton = target.closest("button, a, [role=button]");
   const actions = { "+": () => view.zoom(1.2), "=": () => view.zoom(1.2), "-": () => view.zoom(1 / 1.2), 0: () => view.fit(), "/": () => tools.focusSearch(), Escape: () => choose("") };
-  if (event.target.closest("#stage")) Object.assign(actions, { ArrowLeft: () => view.pan(60, 0), ArrowRight: () => view.pan(-60, 0), ArrowUp: () => view.pan(0, 60), ArrowDown: () => view.pan(0, -60) });
+  if (target.closest("#stage")) Object.assign(actions, { ArrowLeft: () => view.pan(60, 0), ArrowRight: () => view.pan(-60, 0), ArrowUp: () => view.pan(0, 60), ArrowDown: () => view.pan(0, -60) });
   if (!isButton || isButton.closest("#stage svg")) actions[" "] = () => tools.toggle();
   const action = actions[event.key];
   if (!action) return;
