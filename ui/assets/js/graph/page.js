@@ -19,10 +19,13 @@ import { viewport } from "./viewport.js";
 
 const { state, set } = query(DEFAULTS);
 const has = (name, option) => state[name].split(",").includes(option);
+/** What is not known to flow does not move. */
+const moves = () => has("display", "motion") && !isCalm() && (flow === "live" || flow === "waiting");
 const past = history();
 let frame = null;
 let model = null;
 let pointed = null;
+let flow = "waiting";
 
 const canvas = particles(byId("particles"));
 const view = viewport(byId("stage"), (now) => { picture.view(now); canvas.view(now); });
@@ -90,7 +93,7 @@ function parameters() {
 function changed(name, option) {
   if (name === "find") return light();
   if (name === "labels") return refresh();
-  if (name === "display" && option === "motion") return canvas.show(has("display", "motion") && !isCalm());
+  if (name === "display" && option === "motion") return canvas.show(moves());
   if (name === "display" && (option === "locks" || option === "live")) return refresh();
   if (name === "namespaces" || name === "graphType") past.clear();
   stream.open(parameters());
@@ -99,6 +102,10 @@ function changed(name, option) {
 function told(now, when) {
   const words = { waiting: "Connecting", live: "Live", lost: "No signal", paused: "Paused" };
   pulse(now, words[now]);
+  if (now !== flow) {
+    flow = now;
+    canvas.show(moves());
+  }
   const banner = byId("banner");
   banner.hidden = now !== "lost";
   byId("sky").dataset.stream = now;
@@ -131,7 +138,7 @@ byId("legend").append(legend());
 byId("stage").addEventListener("click", (event) => { if (event.target.id === "drawing" && !view.wasDragged()) choose(""); });
 document.addEventListener("keydown", key);
 addEventListener("themechange", colours);
-addEventListener("motionchange", () => canvas.show(has("display", "motion") && !isCalm()));
+addEventListener("motionchange", () => canvas.show(moves()));
 colours();
-canvas.show(has("display", "motion") && !isCalm());
+canvas.show(moves());
 stream.open(parameters());
