@@ -5,9 +5,9 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -54,8 +54,15 @@ pub enum Format {
 /// Where entries are offered. Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    queue: SyncSender<(Entry, Format)>,
+    queue: SyncSender<Order>,
     dropped: Arc<AtomicU64>,
+}
+
+/// What the writer is asked to do.
+enum Order {
+    Write(Box<Entry>, Format),
+    /// Answer when everything before is written.
+    Flush(SyncSender<()>),
 }
 
 impl AccessLog {
@@ -75,9 +82,28 @@ impl AccessLog {
 
     /// Never waits.
     pub fn offer(&self, entry: Entry, format: Format) {
-        if self.queue.try_send((entry, format)).is_err() {
+        if self.queue.try_send(Order::Write(Box::new(entry), format)).is_err() {
             self.dropped.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Waits until what was offered before is written, at most so long; says whether it is. For the end of a process;
+    /// it blocks the thread.
+    pub fn flush(&self, patience: Duration) -> bool {
+        let (done, written) = sync_channel(1);
+        let until = Instant::now() + patience;
+        let mut order = Order::Flush(done);
+        loop {
+            match self.queue.try_send(order) {
+                Ok(()) => break,
+                Err(TrySendError::Full(back)) if Instant::now() < until => {
+                    order = back;
+                    thread::yield_now();
+                }
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => return false,
+            }
+        }
+        written.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok()
     }
 
     /// Entries dropped so far.
@@ -87,14 +113,23 @@ impl AccessLog {
 }
 
 /// Writes entries as they come, and flushes whenever none is waiting.
-fn write_all(entries: &Receiver<(Entry, Format)>, output: &mut dyn Write) -> io::Result<()> {
-    while let Ok(first) = entries.recv() {
+fn write_all(orders: &Receiver<Order>, output: &mut dyn Write) -> io::Result<()> {
+    while let Ok(first) = orders.recv() {
         let mut next = Some(first);
-        while let Some((entry, format)) = next {
-            let mut line = entry.line(format);
-            line.push('\n');
-            output.write_all(line.as_bytes())?;
-            next = entries.try_recv().ok();
+        while let Some(order) = next {
+            match order {
+                Order::Write(entry, format) => {
+                    let mut line = entry.line(format);
+                    line.push('\n');
+                    output.write_all(line.as_bytes())?;
+                }
+                Order::Flush(done) => {
+                    output.flush()?;
+                    // Nobody may wait any more.
+                    let _ = done.try_send(());
+                }
+            }
+            next = orders.try_recv().ok();
         }
         output.flush()?;
     }

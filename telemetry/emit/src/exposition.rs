@@ -4,6 +4,7 @@
 //! `# UNIT`, `# EOF`) is put right here, so that every Prometheus and promtool read it.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
@@ -17,6 +18,8 @@ use crate::process;
 use crate::registry::{Reading, Registry};
 
 pub(crate) fn encode(registry: &Registry) -> String {
+    // A process that pushes nowhere forgets idle series too.
+    registry.expire(SystemTime::now());
     let mut prometheus = prometheus_client::registry::Registry::default();
     prometheus.register_collector(Box::new(View(registry.clone())));
     let mut text = String::new();
@@ -88,7 +91,7 @@ fn encode_family<L: Pairs, S>(
         match value(&reading.series) {
             Value::Count(count) => metric.encode_counter::<NoLabelSet, _, u64>(&count, None)?,
             Value::Distribution(histogram) => {
-                let bounds = ISTIO_BUCKETS.into_iter().chain([f64::MAX]);
+                let bounds = ISTIO_BUCKETS.into_iter().chain([f64::INFINITY]);
                 let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets).collect();
                 metric.encode_histogram::<NoLabelSet>(histogram.sum, histogram.count, &buckets, None)?;
             }

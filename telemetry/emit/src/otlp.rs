@@ -15,7 +15,7 @@ use crate::series::{HttpSeries, MessageSeries, TcpSeries};
 /// What was pushed last of each series, by the address of its label set's series: series that did not change since
 /// are left out.
 #[derive(Debug, Default)]
-pub(crate) struct Pushed(HashMap<usize, u64, foldhash::fast::RandomState>);
+pub(crate) struct Pushed(HashMap<usize, (SystemTime, u64), foldhash::fast::RandomState>);
 
 impl Pushed {
     /// Forgets everything, so that the next message is complete.
@@ -27,33 +27,48 @@ impl Pushed {
         let mut changed = readings;
         changed.retain(|reading| {
             let key = std::sync::Arc::as_ptr(&reading.series).addr();
-            let total = reading.series.total();
-            self.0.insert(key, total) != Some(total)
+            // An address may belong to another series by now, which the time of creation tells.
+            let state = (reading.created, reading.series.total());
+            self.0.insert(key, state) != Some(state)
         });
         changed
     }
 }
 
-/// Everything that changed since `pushed`, or `None` when nothing did.
-pub(crate) fn message(registry: &Registry, pushed: &mut Pushed, now: SystemTime) -> Option<pb::ResourceMetrics> {
+/// Everything that changed since `pushed`, with at most so many label sets of a kind in one message: a receiver refuses
+/// messages above its limit, and would refuse a larger one forever. Nothing when nothing changed.
+pub(crate) fn messages(
+    registry: &Registry,
+    pushed: &mut Pushed,
+    now: SystemTime,
+    label_sets: usize,
+) -> Vec<pb::ResourceMetrics> {
     let now = nanoseconds(now);
     let http = pushed.changed(registry.read_http());
     let tcp = pushed.changed(registry.read_tcp());
     let messages = pushed.changed(registry.read_messages());
-    let metrics: Vec<pb::Metric> = [http_metrics(&http, now), tcp_metrics(&tcp, now), message_metrics(&messages, now)]
-        .into_iter()
-        .flatten()
-        .collect();
-    if metrics.is_empty() {
-        return None;
-    }
+    let (mut http, mut tcp, mut messages) =
+        (http.chunks(label_sets), tcp.chunks(label_sets), messages.chunks(label_sets));
+    std::iter::from_fn(|| {
+        let metrics = [
+            http_metrics(http.next().unwrap_or_default(), now),
+            tcp_metrics(tcp.next().unwrap_or_default(), now),
+            message_metrics(messages.next().unwrap_or_default(), now),
+        ];
+        let metrics: Vec<pb::Metric> = metrics.into_iter().flatten().collect();
+        (!metrics.is_empty()).then(|| message(registry.resource(), metrics))
+    })
+    .collect()
+}
+
+fn message(of: &Resource, metrics: Vec<pb::Metric>) -> pb::ResourceMetrics {
     let scope =
         InstrumentationScope { name: "orrery".into(), version: env!("CARGO_PKG_VERSION").into(), ..Default::default() };
-    Some(pb::ResourceMetrics {
-        resource: Some(resource(registry.resource())),
+    pb::ResourceMetrics {
+        resource: Some(resource(of)),
         scope_metrics: vec![pb::ScopeMetrics { scope: Some(scope), metrics, schema_url: String::new() }],
         schema_url: String::new(),
-    })
+    }
 }
 
 /// Resource attributes of the metrics; [`attributes_of`] has the same for spans.

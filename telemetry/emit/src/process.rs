@@ -1,7 +1,5 @@
 //! The process's own figures, read from `/proc/self`. On a system without it, nothing is reported.
 
-use std::time::{Duration, SystemTime};
-
 /// Figures of this process at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProcessFigures {
@@ -23,10 +21,11 @@ pub fn read() -> Option<ProcessFigures> {
     let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
     let field = |at: usize| fields.get(at)?.parse::<u64>().ok();
     let cpu_seconds = (field(11)? + field(12)?) as f64 / TICKS_PER_SECOND;
-    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
-    let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
-    let age = Duration::try_from_secs_f64(uptime - field(19)? as f64 / TICKS_PER_SECOND).unwrap_or_default();
-    let started = SystemTime::now().checked_sub(age)?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    // The kernel's own boot time, not the clock less the uptime: the start must not differ from one read to the next,
+    // or it looks as if the process had been started again.
+    let system = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot = system.lines().find_map(|line| line.strip_prefix("btime "))?;
+    let boot: u64 = boot.trim().parse().ok()?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = resident.split_whitespace().next()?.parse().ok()?;
@@ -34,12 +33,14 @@ pub fn read() -> Option<ProcessFigures> {
         cpu_seconds,
         resident_bytes: kilobytes * 1_024,
         open_fds: std::fs::read_dir("/proc/self/fd").ok()?.count() as u64,
-        start_seconds: started.as_secs_f64(),
+        start_seconds: boot as f64 + field(19)? as f64 / TICKS_PER_SECOND,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -47,6 +48,12 @@ mod tests {
         let figures = read().expect("/proc/self");
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
         assert!(figures.resident_bytes > 100_000 && figures.open_fds >= 3, "{figures:?}");
-        assert!(figures.start_seconds <= now && figures.start_seconds > now - 86_400.0, "{figures:?}");
+        assert!(figures.start_seconds <= now + 1.0 && figures.start_seconds > now - 86_400.0, "{figures:?}");
+    }
+
+    #[test]
+    fn the_start_is_the_same_at_every_read() {
+        let first = read().expect("/proc/self").start_seconds;
+        assert!((0..100).all(|_| read().expect("/proc/self").start_seconds == first));
     }
 }

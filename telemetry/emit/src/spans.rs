@@ -45,12 +45,16 @@ pub struct SpanSink {
 
 /// The reading end, for [`crate::push`].
 #[derive(Debug)]
-pub struct SpanQueue(pub(crate) mpsc::Receiver<SpanRecord>);
+pub struct SpanQueue {
+    pub(crate) spans: mpsc::Receiver<SpanRecord>,
+    dropped: Arc<AtomicU64>,
+}
 
 /// A queue for so many spans.
 pub fn queue(capacity: usize) -> (SpanSink, SpanQueue) {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
-    (SpanSink { queue: sender, dropped: Arc::default() }, SpanQueue(receiver))
+    let dropped: Arc<AtomicU64> = Arc::default();
+    (SpanSink { queue: sender, dropped: dropped.clone() }, SpanQueue { spans: receiver, dropped })
 }
 
 impl SpanSink {
@@ -61,9 +65,16 @@ impl SpanSink {
         }
     }
 
-    /// Spans dropped so far.
+    /// Spans dropped so far, for want of room or because the aggregator did not take them.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
+    }
+}
+
+impl SpanQueue {
+    /// Counts spans that left the queue and arrived nowhere.
+    pub(crate) fn lost(&self, spans: usize) {
+        self.dropped.fetch_add(spans as u64, Relaxed);
     }
 }
 

@@ -80,3 +80,27 @@ fn entries_that_find_no_room_are_counted() {
     open.send(()).unwrap();
     assert!(lines.recv().unwrap().ends_with(b" default\n"));
 }
+
+#[test]
+fn flush_waits_for_what_was_offered_before() {
+    let (open, gate) = mpsc::channel();
+    let (written, lines) = mpsc::channel();
+    let log = AccessLog::start(Box::new(Gate { open: gate, written }), 4).unwrap();
+    log.offer(entry(), Format::Text);
+    log.offer(entry(), Format::Json);
+    assert!(!log.flush(Duration::ZERO), "the gate is shut");
+    open.send(()).unwrap();
+    open.send(()).unwrap();
+    assert!(log.flush(Duration::from_secs(10)));
+    assert_eq!(lines.try_iter().count(), 2);
+}
+
+#[test]
+fn flush_says_when_nobody_writes_any_more() {
+    let (open, gate) = mpsc::channel();
+    let (written, _) = mpsc::channel();
+    let log = AccessLog::start(Box::new(Gate { open: gate, written }), 1).unwrap();
+    drop(open);
+    log.offer(entry(), Format::Text);
+    assert!(!log.flush(Duration::from_secs(10)));
+}

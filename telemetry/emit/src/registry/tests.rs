@@ -5,6 +5,7 @@ use super::*;
 use crate::catalogue::Family;
 use crate::flags::ResponseFlags;
 use crate::labels::{ConnectionSecurityPolicy, Destination, Ends, Reporter, RequestProtocol, Workload};
+use crate::otlp::{Pushed, messages};
 
 fn workload(name: &str, version: &str) -> Arc<Workload> {
     Arc::new(Workload {
@@ -149,4 +150,33 @@ fn every_family_of_the_mesh_is_exposed() {
     for family in Family::ALL {
         assert!(text.contains(&format!("# TYPE {} ", family.name())), "{} is missing in\n{text}", family.name());
     }
+}
+
+#[test]
+fn a_full_registry_is_pushed_in_messages_that_a_receiver_takes() {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    let registry = registry(10_000);
+    for number in 0..2_500u32 {
+        let labels = HttpLabels { grpc_status: Some(number), ..labels(200) };
+        registry.http(&labels).record(1, 1, 1);
+    }
+    let all = messages(&registry, &mut Pushed::default(), SystemTime::now(), 1_000);
+    let requests = |message: &opentelemetry_proto::tonic::metrics::v1::ResourceMetrics| {
+        let requests = message.scope_metrics[0].metrics.iter().find(|metric| metric.name == "istio_requests_total");
+        match requests.and_then(|metric| metric.data.as_ref()) {
+            Some(Data::Sum(sum)) => sum.data_points.len(),
+            other => panic!("no sum: {other:?}"),
+        }
+    };
+    assert_eq!(all.iter().map(requests).collect::<Vec<_>>(), [1_000, 1_000, 500]);
+    let largest = all.iter().map(prost::Message::encoded_len).max().unwrap_or_default();
+    assert!(largest < 8 << 20, "{largest} bytes");
+}
+
+#[test]
+fn a_process_that_only_is_scraped_forgets_idle_series() {
+    let resource = Resource { component: "proxy", tag: "0.1.0", ..Resource::default() };
+    let registry = Registry::with_limits(resource, Limits { label_sets: 10, idle: Duration::ZERO });
+    registry.http(&labels(200)).record(1, 1, 1);
+    assert!(!registry.encode().contains("istio_requests_total{"), "idle at once");
 }
