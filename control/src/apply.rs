@@ -101,7 +101,7 @@ pub(crate) async fn apply(state: &mut State, applied: &Applied, request: Applica
             result,
         });
         if result != Verdict::Unchanged {
-            state.put(object.clone());
+            state.put(Object { file: applied_file(key), ..object.clone() });
             before.push((key.clone(), previous));
         }
     }
@@ -120,8 +120,14 @@ pub(crate) async fn apply(state: &mut State, applied: &Applied, request: Applica
         undo(state, before);
         return Err(Refused::Disk(format!("cannot write to the configuration directory: {error}")));
     }
-    let event = |previous: &Option<Object>| if previous.is_some() { Event::Updated } else { Event::Added };
-    let changed = before.into_iter().map(|(key, previous)| Changed { event: event(&previous), key }).collect();
+    let mut changed = Vec::new();
+    for (key, previous) in before {
+        let event = if previous.is_some() { Event::Updated } else { Event::Added };
+        if let Some(previous) = previous.filter(|previous| !is_applied(previous)) {
+            state.shadow(previous);
+        }
+        changed.push(Changed { key, event });
+    }
     Ok(ApplyOutcome { results, warnings: references.warnings, changed })
 }
 
@@ -134,14 +140,23 @@ pub(crate) async fn delete(state: &mut State, applied: &Applied, target: &Deleti
     let (namespace, name) = (key.namespace.clone(), key.name.clone());
     match blocking(move || applied.remove(&namespace, &kind, &name)).await {
         Ok(true) => {
-            state.remove(&key);
-            Ok(Changed { key, event: Event::Deleted })
+            let event = if state.uncover(&key) { Event::Updated } else { Event::Deleted };
+            Ok(Changed { key, event })
         }
         Ok(false) => Err(Refused::Conflict(format!(
             "{target} was not applied here: it is in a file of the configuration directory; delete it there"
         ))),
         Err(error) => Err(Refused::Disk(format!("cannot delete from the configuration directory: {error}"))),
     }
+}
+
+/// Whether the object came over the API, or from the file that the API wrote.
+fn is_applied(object: &Object) -> bool {
+    object.file == applied_file(&object.key)
+}
+
+fn applied_file(key: &Key) -> String {
+    Applied::name_of(&key.namespace, key.kind.as_str(), &key.name)
 }
 
 fn undo(state: &mut State, before: Vec<(Key, Option<Object>)>) {

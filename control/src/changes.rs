@@ -58,13 +58,23 @@ pub(crate) async fn is_outdated(state: &State, applied: &Applied, change: &Chang
     };
     let kind = key.kind.as_str();
     let own_file = Applied::name_of(&key.namespace, kind, &key.name);
-    match applied.read(&key.namespace, kind, &key.name).await {
+    let on_disk = applied.read(&key.namespace, kind, &key.name).await;
+    match on_disk {
         None => object.is_some_and(|object| object.file == own_file),
         Some(text) => match orrery_api::parse(&text, &own_file, &key.namespace) {
             Ok(now) => !now.iter().any(|now| Some(now) == object.map(AsRef::as_ref)),
             // Somebody edits the file by hand; the watcher knows best.
             Err(_) => false,
         },
+    }
+}
+
+/// Takes note of a change that is outdated: it may be about what an applied object stands in front of.
+pub(crate) fn pass_by(state: &mut State, change: Change) {
+    match change {
+        Change::Put(object) if !object.file.starts_with("applied/") => state.shadow(*object),
+        Change::Gone(key) => state.unshadow(&key),
+        Change::Put(_) | Change::Refused { .. } | Change::Loaded => {}
     }
 }
 
@@ -78,6 +88,7 @@ pub(crate) fn take(state: &mut State, change: Change) -> Update {
             Update { changed, ..Update::default() }
         }
         Change::Gone(key) => {
+            state.unshadow(&key);
             let changed = state.remove(&key).then_some(Changed { key, event: Event::Deleted });
             Update { changed, ..Update::default() }
         }

@@ -179,6 +179,7 @@ impl Reconciler {
 
     async fn change(&mut self, change: Change, ready: &watch::Sender<bool>) {
         if self.loaded && changes::is_outdated(&self.state, &self.applied, &change).await {
+            changes::pass_by(&mut self.state, change);
             return;
         }
         let update = changes::take(&mut self.state, change);

@@ -23,6 +23,8 @@ pub(crate) struct State {
     proxies: BTreeMap<ConnectionId, Served>,
     revision: u64,
     problems: Problems,
+    /// Objects of the directory's other files that an applied object stands in front of.
+    shadowed: BTreeMap<Key, Object>,
 }
 
 struct Served {
@@ -46,6 +48,7 @@ impl State {
             proxies: BTreeMap::new(),
             revision: u64::try_from(millis).unwrap_or_default(),
             problems: Problems::new(),
+            shadowed: BTreeMap::new(),
         }
     }
 
@@ -78,6 +81,30 @@ impl State {
     pub(crate) fn remove(&mut self, key: &Key) -> bool {
         // Asked first, since deleting counts as a change in any case.
         self.world.get(key).is_some() && self.world.delete(key).is_some()
+    }
+
+    /// Keeps an object for the time when the applied one in front of it is deleted.
+    pub(crate) fn shadow(&mut self, object: Object) {
+        self.shadowed.insert(object.key(), object);
+    }
+
+    /// Forgets the object behind an applied one.
+    pub(crate) fn unshadow(&mut self, key: &Key) {
+        self.shadowed.remove(key);
+    }
+
+    /// Takes an applied object out; what it stood in front of holds again. `true` when there is such a thing.
+    pub(crate) fn uncover(&mut self, key: &Key) -> bool {
+        match self.shadowed.remove(key) {
+            Some(behind) => {
+                self.put(behind);
+                true
+            }
+            None => {
+                self.remove(key);
+                false
+            }
+        }
     }
 
     /// Takes a proxy in; it gets its resources with [`State::compile`].
