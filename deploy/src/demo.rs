@@ -1,7 +1,10 @@
 //! `orrery demo` and `orrery up`: a whole mesh on this machine, each part a process of this binary.
 
 mod bookinfo;
+mod described;
 mod host;
+mod mirror;
+mod planes;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,18 +12,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc::Receiver;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::{DemoArgs, GraphType, UpArgs};
 use crate::client::Client;
 use crate::command::graph;
 use crate::supervise::Report;
 use crate::{mesh, print, shutdown};
-use host::Host;
+use host::{Host, Look};
+use mirror::Mirror;
 
 /// Longest time until everything answers.
 const READY: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(30);
+/// How often the described workloads are compared with the running proxies.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// Where the control plane of a mesh keeps its keys.
 pub fn control_state(state_dir: &Path) -> PathBuf {
@@ -29,74 +34,103 @@ pub fn control_state(state_dir: &Path) -> PathBuf {
 
 /// Runs the demo until it is asked to stop, or for the time that it was given.
 pub async fn run(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
-    let begun = Instant::now();
     let stop = shutdown::token(false)?;
     let mut host = Host::prepare(&arguments.host)?;
-    bookinfo::write(&host, arguments.config.as_deref())?;
-    let reports = host.start_planes()?;
-    let workloads = bookinfo::workloads(host.network());
-    for workload in &workloads {
-        host.start_proxy(workload)?;
-    }
-    bookinfo::start_applications(&mut host)?;
-    let gateway = format!("{}:8080", host.network().mesh(bookinfo::GATEWAY));
-    let outcome = run_started(&mut host, &arguments, &gateway, begun, reports, &stop).await;
+    let outcome = tokio::select! {
+        outcome = run_demo(&mut host, &arguments) => outcome,
+        () = stop.cancelled() => Ok(ExitCode::SUCCESS),
+    };
     host.stop().await;
     outcome
 }
 
-async fn run_started(
-    host: &mut Host,
-    arguments: &DemoArgs,
-    gateway: &str,
-    begun: Instant,
-    reports: Receiver<Report>,
-    stop: &CancellationToken,
-) -> anyhow::Result<ExitCode> {
+async fn run_demo(host: &mut Host, arguments: &DemoArgs) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    bookinfo::write(host)?;
+    let mirror = match &arguments.config {
+        Some(directory) => Some(Mirror::start(directory, host.config_dir().join("added"))?),
+        None => None,
+    };
+    let mut reports = host.start_planes()?;
+    for workload in &bookinfo::workloads(host.network()) {
+        host.start_proxy(workload)?;
+    }
+    bookinfo::start_applications(host)?;
+    if !arguments.headless {
+        print::note("starting control plane, aggregator, services and their proxies");
+    }
+    let gateway = format!("{}:8080", host.network().mesh(bookinfo::GATEWAY));
     tokio::select! {
-        ready = await_ready(host, gateway) => ready?,
-        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+        ready = await_ready(host, &gateway) => ready.with_context(|| host.logs_hint())?,
+        () = tell(&mut reports) => {}
     }
     if !arguments.no_traffic {
-        host.start_traffic(gateway, arguments.rps)?;
+        host.start_traffic(&gateway, arguments.rps)?;
     }
     host.publish()?;
-    print::data(&host.welcome(gateway, begun.elapsed()))?;
+    print::data(&host.welcome(&gateway, begun.elapsed(), Look::of(arguments.headless)))?;
     let over = async {
         match arguments.duration {
             Some(time) => tokio::time::sleep(time).await,
             None => std::future::pending().await,
         }
     };
+    let followed = async {
+        match mirror {
+            Some(mirror) => mirror.follow().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        () = tell(reports) => {}
-        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+        () = tell(&mut reports) => {}
+        () = followed => {}
         () = over => {}
     }
     summary(host, arguments).await
 }
 
-/// `orrery up`: the control plane and the aggregator for a directory of YAML.
+/// `orrery up`: control plane, aggregator, and proxies for the workloads that a directory of YAML describes.
 pub async fn up(arguments: UpArgs) -> anyhow::Result<ExitCode> {
-    let begun = Instant::now();
     let stop = shutdown::token(false)?;
-    let mut host = Host::prepare(&arguments.host)?.with_config(arguments.config);
-    let reports = host.start_planes()?;
-    let started = async {
-        await_addresses(&host.planes()).await?;
-        host.publish()?;
-        print::data(&host.welcome("", begun.elapsed()))
+    let mut host = Host::prepare(&arguments.host)?.with_config(&arguments.config)?;
+    let outcome = tokio::select! {
+        outcome = run_up(&mut host, arguments.headless) => outcome,
+        () = stop.cancelled() => Ok(()),
     };
-    tokio::select! {
-        started = started => started?,
-        () = stop.cancelled() => {}
-    }
-    tokio::select! {
-        () = tell(reports) => {}
-        () = stop.cancelled() => {}
-    }
     host.stop().await;
-    Ok(ExitCode::SUCCESS)
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn run_up(host: &mut Host, headless: bool) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let mut reports = host.start_planes()?;
+    let planes = host.planes();
+    tokio::select! {
+        ready = await_addresses(&planes) => ready.with_context(|| host.logs_hint())?,
+        () = tell(&mut reports) => {}
+    }
+    let first = described::read(host.config_dir());
+    host.follow(&first.workloads).await?;
+    host.publish()?;
+    print::data(&host.welcome("", begun.elapsed(), Look::of(headless)))?;
+    tokio::select! {
+        () = tell(&mut reports) => Ok(()),
+        outcome = follow(host, first.problems) => outcome,
+    }
+}
+
+/// Keeps the proxies those of the described workloads, for ever.
+async fn follow(host: &mut Host, mut problems: Vec<String>) -> anyhow::Result<()> {
+    problems.iter().for_each(|problem| print::warning(problem));
+    loop {
+        tokio::time::sleep(FOLLOW).await;
+        let described = described::read(host.config_dir());
+        described.problems.iter().filter(|problem| !problems.contains(problem)).for_each(|new| print::warning(new));
+        problems = described.problems;
+        if host.follow(&described.workloads).await? {
+            host.publish()?;
+        }
+    }
 }
 
 /// Everything answers, and a request goes through the whole mesh.
@@ -127,7 +161,7 @@ async fn await_addresses(all: &[(String, &'static str)]) -> anyhow::Result<()> {
 }
 
 /// Says what happens to parts, for ever.
-async fn tell(mut reports: Receiver<Report>) {
+async fn tell(reports: &mut Receiver<Report>) {
     while let Some(report) = reports.recv().await {
         match report {
             Report::Died { name, how, pause } => {

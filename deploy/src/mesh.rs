@@ -114,6 +114,23 @@ pub(crate) fn remember(state_dir: &Path) -> anyhow::Result<()> {
     write_secret(&private_dir()?.join("current"), text.as_bytes())
 }
 
+/// Makes sure that no other mesh runs in a state directory.
+///
+/// # Errors
+/// When one does.
+pub(crate) fn refuse_running(state_dir: &Path) -> anyhow::Result<()> {
+    let Ok(other) = Mesh::read(state_dir) else { return Ok(()) };
+    let pid = i32::try_from(other.pid).map(nix::unistd::Pid::from_raw);
+    let runs = other.pid != std::process::id() && pid.is_ok_and(|pid| nix::sys::signal::kill(pid, None).is_ok());
+    ensure!(
+        !runs,
+        "a mesh runs in {} already, as process {}: stop it, or name another --state-dir",
+        state_dir.display(),
+        other.pid
+    );
+    Ok(())
+}
+
 /// Undoes [`remember`], unless another mesh was started since.
 pub(crate) fn forget(state_dir: &Path) {
     let Ok(file) = private_dir().map(|dir| dir.join("current")) else { return };
@@ -187,7 +204,9 @@ mod tests {
         assert!(text.contains("\"adminToken\": \"secret\""), "{text}");
         assert_eq!(fs::metadata(dir.path().join(FILE)).unwrap().mode() & 0o777, 0o600);
         assert_eq!(authority(&Mesh::find(&arguments).unwrap().control).unwrap(), "127.0.0.1:15014");
+        refuse_running(dir.path()).expect_err("process 1 always runs");
         fs::write(dir.path().join(FILE), "{").unwrap();
+        refuse_running(dir.path()).unwrap();
         assert!(Mesh::find(&arguments).unwrap_err().to_string().contains("damaged"));
         Mesh::remove(dir.path());
         assert!(authority("ftp://x").is_err());

@@ -66,6 +66,7 @@ pub(crate) struct Group {
 }
 
 struct Member {
+    name: String,
     stop_order: u8,
     stop: CancellationToken,
     tasks: JoinSet<()>,
@@ -86,10 +87,18 @@ impl Group {
         let child = spawn(&part)?;
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        let stop_order = part.stop_order;
+        let (name, stop_order) = (part.name.clone(), part.stop_order);
         tasks.spawn(keep(part, child, stop.clone(), self.reports.clone()));
-        self.members.push(Member { stop_order, stop, tasks });
+        self.members.push(Member { name, stop_order, stop, tasks });
         Ok(())
+    }
+
+    /// Stops one part for good.
+    pub(crate) async fn stop_one(&mut self, name: &str) {
+        let Some(index) = self.members.iter().position(|member| member.name == name) else { return };
+        let mut member = self.members.swap_remove(index);
+        member.stop.cancel();
+        while member.tasks.join_next().await.is_some() {}
     }
 
     /// Asks all parts to stop, in their order, and kills those that take too long.
@@ -217,6 +226,9 @@ mod tests {
             out.display()
         );
         group.start(shell(dir.path(), &script)).unwrap();
+        group.start(Part { name: "other".to_owned(), ..shell(dir.path(), "sleep 100") }).unwrap();
+        group.stop_one("other").await;
+        assert_eq!(group.members.len(), 1);
         let log = dir.path().join("part.log");
         timeout(Duration::from_secs(10), async {
             while !std::fs::read_to_string(&log).unwrap_or_default().contains("up") {

@@ -39,12 +39,17 @@ async fn has_every_edge_of_bookinfo_with_rates_and_mutual_tls() {
         anyhow::Ok(())
     })
     .await;
-    let graph = demo.graph("duration=60s&injectServiceNodes=true").await.expect("the graph");
-    for ((source, target), edge) in named_edges(&graph) {
-        assert!(source != "unknown", "traffic of an unknown source reaches {target}: {edge}");
-        let secured = edge["isMTLS"].as_f64().or_else(|| edge["isMTLS"].as_str()?.parse().ok());
-        assert_eq!(secured, Some(100.0), "{source} -> {target} is not all mutual TLS: {edge}");
-    }
+    // The callee's report, which knows of mutual TLS, may come half a second after the caller's.
+    eventually("mutual TLS on every edge", Duration::from_secs(10), || async {
+        let graph = demo.graph("duration=60s&injectServiceNodes=true").await?;
+        for ((source, target), edge) in named_edges(&graph) {
+            anyhow::ensure!(source != "unknown", "traffic of an unknown source reaches {target}: {edge}");
+            let secured = edge["isMTLS"].as_f64().or_else(|| edge["isMTLS"].as_str()?.parse().ok());
+            anyhow::ensure!(secured == Some(100.0), "{source} -> {target} is not all mutual TLS: {edge}");
+        }
+        anyhow::Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 
 use anyhow::Context;
 
@@ -101,23 +100,13 @@ pub(super) fn workloads(network: Network) -> Vec<Workload> {
     std::iter::once(gateway).chain(WORKLOADS.into_iter().map(service)).collect()
 }
 
-/// Writes the demo's configuration, and copies what the user adds.
-pub(super) fn write(host: &Host, added: Option<&Path>) -> anyhow::Result<()> {
-    let directory = host.config_dir();
-    let put = |name: &str, text: &str| {
-        let file = directory.join(name);
-        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
-    };
-    put("bookinfo.yaml", &kubernetes(host.network()))?;
-    put("bookinfo-gateway.yaml", GATEWAY_YAML)?;
-    let Some(added) = added else { return Ok(()) };
-    for entry in fs::read_dir(added).with_context(|| format!("cannot read {}", added.display()))? {
-        let path = entry?.path();
-        let is_yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
-        if let (true, Some(name)) = (is_yaml, path.file_name()) {
-            let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            put(&format!("added-{}", name.to_string_lossy()), &text)?;
-        }
+/// Writes the demo's own configuration.
+pub(super) fn write(host: &Host) -> anyhow::Result<()> {
+    for (name, text) in
+        [("bookinfo.yaml", kubernetes(host.network())), ("bookinfo-gateway.yaml", GATEWAY_YAML.to_owned())]
+    {
+        let file = host.config_dir().join(name);
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }
@@ -133,6 +122,11 @@ fn kubernetes(network: Network) -> String {
         );
     }
     for workload in workloads(network) {
+        // The versions of reviews share an account, which is written once.
+        let account = format!("  name: {}\n  namespace: {}\n", workload.service_account, workload.namespace);
+        if !text.contains(&account) {
+            let _ = write!(text, "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n{account}---\n");
+        }
         let _ = write!(
             text,
             "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {}\n  namespace: {}\n  annotations:\n    sidecar.istio.io/status: '{{}}'\n  labels:\n",

@@ -1,7 +1,8 @@
 //! What a mesh on one machine needs: directories, ports, keys, and its processes.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::io::IsTerminal;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,14 +13,27 @@ use rand::distr::{Alphanumeric, SampleString};
 use tokio::sync::mpsc::Receiver;
 
 use super::control_state;
-use crate::cli::{HostArgs, Ports};
+use super::planes::Planes;
+use crate::cli::HostArgs;
 use crate::mesh::{self, Mesh};
+use crate::print;
 use crate::supervise::{Group, Part, Report};
 use crate::workload::{Network, Role, Workload};
 
 const TRUST_DOMAIN: &str = "cluster.local";
 /// Tokens are issued anew whenever a proxy starts.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// How addresses are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// A line for each, for scripts.
+    Plain,
+    /// The same with a title, for people.
+    Spaced,
+    /// And in colour.
+    Painted,
+}
 
 /// One mesh.
 pub(super) struct Host {
@@ -31,22 +45,9 @@ pub(super) struct Host {
     admin_token: String,
     program: PathBuf,
     group: Option<Group>,
-    workloads: Vec<(String, IpAddr)>,
+    workloads: Vec<Workload>,
     /// Removed with the mesh when nobody named a directory.
     temporary: Option<tempfile::TempDir>,
-}
-
-/// Where control plane and aggregator listen.
-#[derive(Clone, Copy)]
-struct Planes {
-    xds: SocketAddr,
-    plaintext: SocketAddr,
-    debug: SocketAddr,
-    otlp_grpc: SocketAddr,
-    otlp_http: SocketAddr,
-    query: SocketAddr,
-    tracing: SocketAddr,
-    ui: SocketAddr,
 }
 
 impl Host {
@@ -66,6 +67,7 @@ impl Host {
             fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         }
         let state_dir = fs::canonicalize(&state_dir)?;
+        mesh::refuse_running(&state_dir)?;
         let paths = store::Paths::in_directory(&control_state(&state_dir));
         store::load_or_create_root(&paths, TRUST_DOMAIN, SystemTime::now())?;
         store::load_or_create_token_key(&paths)?;
@@ -85,10 +87,17 @@ impl Host {
         })
     }
 
-    /// Watches another directory.
-    pub(super) fn with_config(mut self, directory: PathBuf) -> Self {
-        self.config_dir = directory;
-        self
+    /// Watches another directory, which must exist.
+    pub(super) fn with_config(mut self, directory: &Path) -> anyhow::Result<Self> {
+        let found = fs::canonicalize(directory).with_context(|| format!("--config {}", directory.display()))?;
+        ensure!(found.is_dir(), "--config {} is no directory", directory.display());
+        self.config_dir = found;
+        Ok(self)
+    }
+
+    /// Where to look when something does not start.
+    pub(super) fn logs_hint(&self) -> String {
+        format!("the mesh did not become ready; the logs of its parts are in {}", self.state_dir.join("logs").display())
     }
 
     pub(super) fn network(&self) -> Network {
@@ -109,7 +118,7 @@ impl Host {
     }
 
     pub(super) fn proxies(&self) -> impl Iterator<Item = IpAddr> {
-        self.workloads.iter().map(|(_, address)| *address)
+        self.workloads.iter().map(|workload| workload.address)
     }
 
     /// Starts the control plane and the aggregator.
@@ -158,7 +167,7 @@ impl Host {
             ("--service-account", workload.service_account.clone()),
             ("--workload", workload.owner.clone()),
             ("--address", workload.address.to_string()),
-            ("--admin", format!("{}:15000", workload.address)),
+            ("--admin", admin(workload)),
             ("--discovery", self.addresses.xds.to_string()),
             ("--root-cert", root.display().to_string()),
             ("--token-file", token_file.display().to_string()),
@@ -173,12 +182,26 @@ impl Host {
             }
             Role::Gateway => "router",
         };
-        let part = Part {
-            prepare: Some(prepare),
-            ..self.part(&format!("proxy-{}", workload.name), &["proxy", kind], &flags, 2)
-        };
-        self.workloads.push((workload.name.clone(), workload.address));
-        self.add(part)
+        let part = Part { prepare: Some(prepare), ..self.part(&proxy_name(workload), &["proxy", kind], &flags, 2) };
+        self.add(part)?;
+        self.workloads.push(workload.clone());
+        Ok(())
+    }
+
+    /// Starts the proxies of new workloads and stops those of workloads that are gone; whether anything changed.
+    pub(super) async fn follow(&mut self, wanted: &[Workload]) -> anyhow::Result<bool> {
+        let gone: Vec<Workload> = self.workloads.iter().filter(|known| !wanted.contains(known)).cloned().collect();
+        let new: Vec<&Workload> = wanted.iter().filter(|workload| !self.workloads.contains(workload)).collect();
+        for workload in &gone {
+            if let Some(group) = self.group.as_mut() {
+                group.stop_one(&proxy_name(workload)).await;
+            }
+            self.workloads.retain(|known| known != workload);
+        }
+        for workload in &new {
+            self.start_proxy(workload)?;
+        }
+        Ok(!gone.is_empty() || !new.is_empty())
     }
 
     /// Starts the traffic generator.
@@ -227,7 +250,7 @@ impl Host {
             tracing: mesh::url(a.tracing),
             xds: a.xds.to_string(),
             otlp: mesh::url(a.otlp_grpc),
-            proxies: self.workloads.iter().map(|(name, ip)| (name.clone(), format!("http://{ip}:15000"))).collect(),
+            proxies: self.workloads.iter().map(|w| (w.name.clone(), format!("http://{}", admin(w)))).collect(),
             pid: std::process::id(),
         };
         mesh.write(&self.state_dir)?;
@@ -235,23 +258,26 @@ impl Host {
     }
 
     /// What a person reads when everything runs. Its last line says that the mesh is ready.
-    pub(super) fn welcome(&self, gateway: &str, after: Duration) -> String {
+    pub(super) fn welcome(&self, gateway: &str, after: Duration, look: Look) -> String {
         let a = self.addresses;
-        let mut lines = vec![format!("Web UI            http://{}/graph", a.ui)];
+        let mut rows = vec![("Web UI", format!("http://{}/graph", a.ui))];
         if !gateway.is_empty() {
-            lines.push(format!("Bookinfo          http://{gateway}/productpage"));
+            rows.push(("Bookinfo", format!("http://{gateway}/productpage")));
         }
-        lines.extend([
-            format!("Prometheus SD     http://{}/api/sd/prometheus", a.query),
-            format!("Jaeger query API  http://{}", a.tracing),
-            format!("OTLP              {} (gRPC), {} (HTTP)", a.otlp_grpc, a.otlp_http),
-            format!("Control plane     {} (xDS, CA), http://{} (debug)", a.xds, a.debug),
-            format!("Configuration     {}", self.config_dir.display()),
-            format!("Logs              {}", self.state_dir.join("logs").display()),
-            "Steer it with     orrery apply -f FILE; stop it with Ctrl-C".to_owned(),
-            format!("ready after {:.1} s", after.as_secs_f64()),
+        rows.extend([
+            ("Prometheus SD", format!("http://{}/api/sd/prometheus", a.query)),
+            ("Jaeger query API", format!("http://{}", a.tracing)),
+            ("OTLP", format!("{} (gRPC), {} (HTTP)", a.otlp_grpc, a.otlp_http)),
+            ("Control plane", format!("{} (xDS, CA), http://{} (debug)", a.xds, a.debug)),
+            ("Configuration", self.config_dir.display().to_string()),
+            ("Logs", self.state_dir.join("logs").display().to_string()),
+            ("Steer it", "orrery apply -f FILE".to_owned()),
+            ("Stop it", "Ctrl-C".to_owned()),
         ]);
-        lines.join("\n") + "\n"
+        let title = look.title(if gateway.is_empty() { "Orrery" } else { "Orrery with Bookinfo" });
+        let lines = rows.iter().map(|(label, value)| look.row(label, value));
+        let last = format!("ready after {:.1} s", after.as_secs_f64());
+        title.into_iter().chain(lines).chain([last]).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     /// Ends every part.
@@ -265,32 +291,43 @@ impl Host {
     }
 }
 
-impl Planes {
-    fn choose(ports: Ports) -> anyhow::Result<Self> {
-        let wanted: [u16; 8] = match ports {
-            Ports::Default => [15012, 15010, 15014, 4317, 4318, 9090, 16686, 20001],
-            Ports::Any => [0; 8],
-        };
-        // All are held at once, so that no two of them are the same; then they are free for the parts.
-        let mut held = Vec::new();
-        for port in wanted {
-            let socket = TcpListener::bind(("127.0.0.1", port)).with_context(|| {
-                format!("port {port} of 127.0.0.1 is taken; end what uses it, or start with --ports any")
-            })?;
-            held.push(socket);
+impl Look {
+    /// What this terminal, this user and this flag allow.
+    pub(super) fn of(headless: bool) -> Self {
+        match (headless, std::io::stdout().is_terminal() && print::colour_wanted()) {
+            (true, _) => Self::Plain,
+            (false, false) => Self::Spaced,
+            (false, true) => Self::Painted,
         }
-        let addresses: Vec<SocketAddr> = held.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-        ensure!(addresses.len() == 8, "eight ports are needed");
-        let at = |index: usize| addresses[index];
-        Ok(Self {
-            xds: at(0),
-            plaintext: at(1),
-            debug: at(2),
-            otlp_grpc: at(3),
-            otlp_http: at(4),
-            query: at(5),
-            tracing: at(6),
-            ui: at(7),
-        })
     }
+
+    fn title(self, text: &str) -> Option<String> {
+        match self {
+            Self::Plain => None,
+            Self::Spaced => Some(format!("\n{text}\n")),
+            Self::Painted => Some(format!("\n\x1b[1m{text}\x1b[0m\n")),
+        }
+    }
+
+    fn row(self, label: &str, value: &str) -> String {
+        match self {
+            Self::Plain => format!("{label:<17} {value}"),
+            Self::Spaced => format!("  {label:<17} {value}"),
+            Self::Painted => format!("  \x1b[2m{label:<17}\x1b[0m \x1b[36m{value}\x1b[0m"),
+        }
+    }
+}
+
+/// The name of a workload's proxy among the parts.
+fn proxy_name(workload: &Workload) -> String {
+    match workload.namespace.as_str() {
+        "default" => format!("proxy-{}", workload.name),
+        namespace => format!("proxy-{}.{namespace}", workload.name),
+    }
+}
+
+/// Where a proxy's admin interface listens: never but on loopback.
+fn admin(workload: &Workload) -> String {
+    let address = if workload.address.is_loopback() { workload.address } else { IpAddr::from([127, 0, 0, 1]) };
+    SocketAddr::new(address, 15000).to_string()
 }

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use orrery_engine::node::Node;
-use orrery_proxy::{Config, ControlPlane, Interception, LogLevel, NodeKind, Ports, build};
+use orrery_proxy::{Config, ControlPlane, Interception, NodeKind, Ports, build};
 
 use crate::cli::{Interception as InterceptionFlag, ProxyArgs};
-use crate::shutdown;
+use crate::{logging, shutdown};
 
 /// How often signals are pushed; twice a second keeps the live graph within two seconds of the truth.
 const PUSH: Duration = Duration::from_millis(500);
@@ -77,6 +77,6 @@ fn config(arguments: ProxyArgs, kind: Kind) -> Config {
         workers: arguments.workers.unwrap_or(processors),
         ports,
         drain: DRAIN,
-        log_level: LogLevel::fixed("as it was started"),
+        log_level: logging::level(),
     }
 }

@@ -17,16 +17,18 @@ const charts = {
 };
 byId("signals").append(...Object.values(charts).map((one) => one.element));
 const systems = new Map();
+/** The window of what is shown as the present; the chosen window is that of the charts and rankings. */
+const NOW = "60s";
 
 function system(namespace) {
   const orbit = orbits();
-  const parts = { mark: h("span", {}), services: h("b", {}), rate: h("b", {}), errors: h("b", {}), p95: h("b", {}), lock: h("span", {}) };
+  const parts = { kind: h("dt", {}, "Services"), mark: h("span", {}), services: h("b", {}), rate: h("b", {}), errors: h("b", {}), p95: h("b", {}), lock: h("span", {}) };
   const fact = (label, value) => h("div", {}, h("dt", {}, label), h("dd", {}, value));
   const element = h("a", { class: "card system", href: `/graph?namespaces=${encodeURIComponent(namespace)}` },
     orbit.element,
     h("div", { class: "system-text" },
       h("div", { class: "system-head" }, h("h3", {}, namespace), parts.lock), parts.mark,
-      h("dl", {}, fact("Services", parts.services), fact("Requests", parts.rate), fact("Errors", parts.errors), fact("p95", parts.p95))));
+      h("dl", {}, h("div", {}, parts.kind, h("dd", {}, parts.services)), fact("Requests", parts.rate), fact("Errors", parts.errors), fact("p95", parts.p95))));
   return { element, orbit, parts };
 }
 
@@ -43,12 +45,14 @@ function drawSystems(namespaces, services) {
       systems.set(namespace.name, one);
       place.append(one.element);
     }
-    text(one.parts.services, count(namespace.services));
+    const isCaller = !(namespace.services > 0) && namespace.workloads > 0;
+    text(one.parts.kind, isCaller ? "Workloads" : "Services");
+    text(one.parts.services, count(isCaller ? namespace.workloads : namespace.services));
     text(one.parts.rate, rate(namespace.rps));
     text(one.parts.errors, share(namespace.errorRate));
     text(one.parts.p95, time(namespace.p95));
-    one.parts.mark.replaceChildren(healthMark(namespace.health));
-    one.parts.lock.replaceChildren(lock(namespace.mtls));
+    one.parts.mark.replaceChildren(isCaller ? h("span", { class: "quiet" }, "Only calls others") : healthMark(namespace.health));
+    one.parts.lock.replaceChildren(...(isCaller ? [] : [lock(namespace.mtls)]));
     one.orbit.set(services.filter((service) => service.namespace === namespace.name), namespace.health);
   }
 }
@@ -72,11 +76,11 @@ function summary(data) {
 }
 
 async function load(signal) {
-  const [data, services] = await Promise.all([get("/api/overview", { duration: state.duration }, signal), get("/api/services", { duration: state.duration }, signal)]);
-  data.namespaces ??= [];
-  text(byId("summary"), summary(data));
+  const [now, data, services] = await Promise.all([get("/api/overview", { duration: NOW }, signal), get("/api/overview", { duration: state.duration }, signal), get("/api/services", { duration: NOW }, signal)]);
+  now.namespaces ??= [];
+  text(byId("summary"), summary(now));
   for (const [name, one] of Object.entries(charts)) one.set({ v: data.series?.[name] ?? [] });
-  drawSystems(data.namespaces, Array.isArray(services) ? services : services.services ?? []);
+  drawSystems(now.namespaces, Array.isArray(services) ? services : services.services ?? []);
   rank(byId("top-latency"), data.topLatency ?? [], (entry) => entry.p95 ?? 0, (entry) => time(entry.p95));
   rank(byId("top-errors"), data.topErrors ?? [], (entry) => entry.errorRate ?? 0, (entry) => errorShare(entry.errorRate));
 }

@@ -50,7 +50,8 @@ function row(trace, longest, services) {
 
 async function search() {
   pulse("waiting", "Searching");
-  const end = Date.now() * 1000;
+  // The last spans of the newest traces are still on their way.
+  const end = (Date.now() - 2000) * 1000;
   const parameters = {
     service: state.service, operation: state.operation, minDuration: state.minDuration, limit: state.limit,
     start: end - Number(state.lookback) * 1e6, end, tags: state.errors === "true" ? JSON.stringify({ error: "true" }) : "",
