@@ -19,7 +19,7 @@ pub(crate) struct Session {
     subscribed: BTreeMap<Kind, BTreeSet<String>>,
     /// Named resources that were asked for and neither came nor were said not to exist.
     awaited: BTreeSet<(Kind, String)>,
-    /// Wildcard types whose first answer has not come.
+    /// Wildcard types of which nothing is held and no answer has come.
     first: BTreeSet<Kind>,
 }
 
@@ -31,7 +31,10 @@ impl Session {
         for kind in Kind::ALL {
             let names = store.wanted(kind, local);
             if kind.is_wildcard() {
-                self.first.insert(kind);
+                // A server that is told what is held has nothing to say while nothing differs.
+                if store.versions(kind).is_empty() {
+                    self.first.insert(kind);
+                }
             } else if names.is_empty() {
                 continue;
             }
