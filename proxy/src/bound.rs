@@ -28,6 +28,8 @@ use crate::stats::{self, StatsState};
 const SPAN_QUEUE: usize = 4_096;
 /// Access log lines that may wait for the writer.
 const LOG_QUEUE: usize = 4_096;
+/// How long the last lines of the access log may take at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
 /// How soon a listener whose address was taken is tried again.
 const BIND_AGAIN: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,11 @@ impl Bound {
         parts.engine.drain(self.config.drain).await;
         background.cancel();
         let mut tasks = parts.tasks;
+        let access_log = parts.access_log;
+        let written = tokio::task::spawn_blocking(move || access_log.flush(LAST_LINES)).await;
+        if !matches!(written, Ok(true)) {
+            tracing::warn!("the last lines of the access log were not written");
+        }
         while tasks.join_next().await.is_some() {}
         while servers.join_next().await.is_some() {}
         applied
@@ -116,6 +123,7 @@ struct Parts {
     readiness: Readiness,
     admin: AdminState,
     stats: StatsState,
+    access_log: AccessLog,
     tasks: JoinSet<()>,
 }
 
@@ -126,12 +134,13 @@ impl Parts {
         let scrape = bound.status.local_addr().map(|address| address.to_string()).unwrap_or_default();
         let registry = Registry::new(resource(config, scrape));
         let (sink, queue) = spans::queue(SPAN_QUEUE);
+        let access_log = AccessLog::start(Box::new(std::io::stdout()), LOG_QUEUE)?;
         let engine = Engine::start(EngineConfig {
             workers: config.workers,
             node: config.node.clone(),
             registry: registry.clone(),
             spans: config.telemetry.is_some().then_some(sink),
-            access_log: Some(AccessLog::start(Box::new(std::io::stdout()), LOG_QUEUE)?),
+            access_log: Some(access_log.clone()),
         })?;
         let mut tasks = JoinSet::new();
         if let Some(endpoint) = config.telemetry.clone() {
@@ -157,7 +166,7 @@ impl Parts {
             ads: status,
             quit: shutdown.clone(),
         };
-        Ok(Self { engine, snapshots, readiness, admin, stats, tasks })
+        Ok(Self { engine, snapshots, readiness, admin, stats, access_log, tasks })
     }
 }
 

@@ -85,6 +85,8 @@ impl Bound {
             }
         }
         let ended = tokio::select! {
+            // Servers end by the same token: that it was cancelled is looked at first.
+            biased;
             () = shutdown.cancelled() => None,
             ended = servers.join_next() => ended,
         };

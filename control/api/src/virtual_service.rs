@@ -161,6 +161,16 @@ pub struct TcpRoute {
     pub route: Vec<WeightedDestination>,
 }
 
+impl HeaderOperations {
+    /// Nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        let Self { request_set, request_add, request_remove, response_set, response_add, response_remove } = self;
+        [request_set, request_add, response_set, response_add].iter().all(|map| map.is_empty())
+            && request_remove.is_empty()
+            && response_remove.is_empty()
+    }
+}
+
 pub(crate) fn read(spec: Fields<'_>) -> Option<VirtualService> {
     let hosts = match spec.require("hosts") {
         Some(hosts) => hosts.list().iter().filter_map(Reader::located_text).collect(),

@@ -6,6 +6,7 @@
 mod build;
 mod compile;
 mod fingerprint;
+mod index;
 mod names;
 mod policy;
 mod proxy;

@@ -55,7 +55,7 @@ fn virtual_service(world: &World, object: &Object, service: &VirtualService, ref
         let namespace = &object.key.namespace;
         let (namespace, name) = gateway.value.split_once('/').unwrap_or((namespace, &gateway.value));
         let exists = gateway.value == "mesh"
-            || world.gateways().iter().any(|(other, _)| other.key.namespace == namespace && other.key.name == name);
+            || world.gateways().any(|(other, _)| other.namespace == namespace && other.name == name);
         if !exists {
             let message = format!("there is no Gateway {namespace}/{name}");
             references.errors.push(problem(
@@ -97,8 +97,7 @@ fn destination(world: &World, object: &Object, destination: &Destination, refere
         ));
     }
     let Some(subset) = &destination.subset else { return };
-    let rules = world.destination_rules();
-    let rules = rules_for(world, &rules, &host, &service.namespace, &object.key.namespace);
+    let rules = rules_for(world, &host, &service.namespace, &object.key.namespace);
     let names: Vec<&str> = rules.iter().flat_map(|rules| &rules.subsets).map(|one| one.name.as_str()).collect();
     if !names.contains(&subset.value.as_str()) {
         let message = format!("no DestinationRule of {host} has a subset {}", subset.value);

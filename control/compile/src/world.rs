@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use orrery_api::{DestinationRule, Gateway, Key, Kind, Object, PeerAuthentication, Spec, VirtualService};
 
+use crate::index::Index;
 use crate::names::resolve;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -17,11 +18,13 @@ pub struct World {
     revision: u64,
     /// Made when it is first asked for after a change.
     registry: OnceLock<Arc<Registry>>,
+    /// As the registry.
+    index: OnceLock<Index>,
 }
 
 impl World {
     pub fn new(settings: Settings) -> Self {
-        Self { settings, objects: BTreeMap::new(), revision: 0, registry: OnceLock::new() }
+        Self { settings, objects: BTreeMap::new(), revision: 0, registry: OnceLock::new(), index: OnceLock::new() }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -48,6 +51,7 @@ impl World {
     fn changed(&mut self) {
         self.revision += 1;
         self.registry = OnceLock::new();
+        self.index = OnceLock::new();
     }
 
     pub fn get(&self, key: &Key) -> Option<&Object> {
@@ -74,38 +78,37 @@ impl World {
         resolve(host, namespace, &self.settings.domain, |candidate| self.registry().service(candidate).is_some())
     }
 
-    /// Oldest first, then by name: the order in which conflicts are decided.
-    fn by_age<'a, T>(&'a self, kind: Kind, pick: impl Fn(&'a Spec) -> Option<&'a T>) -> Vec<(&'a Object, &'a T)> {
-        let mut all: Vec<_> = self.of_kind(kind).filter_map(|object| Some((object, pick(&object.spec)?))).collect();
-        all.sort_by(|(one, _), (other, _)| {
-            one.meta.created.cmp(&other.meta.created).then_with(|| one.key.cmp(&other.key))
-        });
-        all
+    pub(crate) fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(self))
     }
 
-    pub(crate) fn virtual_services(&self) -> Vec<(&Object, &VirtualService)> {
-        self.by_age(Kind::VirtualService, |spec| match spec {
-            Spec::VirtualService(service) => Some(service),
+    pub(crate) fn virtual_service(&self, key: &Key) -> Option<(&Object, &VirtualService)> {
+        let object = self.get(key)?;
+        match &object.spec {
+            Spec::VirtualService(service) => Some((object, service)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn destination_rule(&self, key: &Key) -> Option<(&Object, &DestinationRule)> {
+        let object = self.get(key)?;
+        match &object.spec {
+            Spec::DestinationRule(rule) => Some((object, rule)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn gateways(&self) -> impl Iterator<Item = (&Key, &Gateway)> {
+        self.index().gateways.iter().filter_map(|key| match &self.get(key)?.spec {
+            Spec::Gateway(gateway) => Some((key, gateway)),
             _ => None,
         })
     }
 
-    pub(crate) fn destination_rules(&self) -> Vec<(&Object, &DestinationRule)> {
-        self.by_age(Kind::DestinationRule, |spec| match spec {
-            Spec::DestinationRule(rule) => Some(rule),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn gateways(&self) -> Vec<(&Object, &Gateway)> {
-        self.by_age(Kind::Gateway, |spec| match spec {
-            Spec::Gateway(gateway) => Some(gateway),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn peer_authentications(&self) -> Vec<(&Object, &PeerAuthentication)> {
-        self.by_age(Kind::PeerAuthentication, |spec| match spec {
+    /// Of one namespace.
+    pub(crate) fn peer_authentications(&self, namespace: &str) -> impl Iterator<Item = &PeerAuthentication> {
+        let here = self.index().peer_authentications.get(namespace).into_iter().flatten();
+        here.filter_map(|key| match &self.get(key)?.spec {
             Spec::PeerAuthentication(policy) => Some(policy),
             _ => None,
         })

@@ -4,12 +4,10 @@
 //! listens), or Istio's `inject.istio.io/templates: gateway` (it is one). What else the documents mean, and whether
 //! they are right, is the control plane's business.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 
-use serde_json::Value;
+use orrery_api::{Object, Spec};
 
 use crate::input::yaml_files;
 use crate::workload::{Role, Workload};
@@ -47,11 +45,11 @@ fn descend(directory: &Path, depth: u32, described: &mut Described) {
 }
 
 fn read_file(file: &Path, described: &mut Described) {
-    // What cannot be read or parsed is told by the control plane, with line and field.
+    // What cannot be read or is refused is told by the control plane, with line and field.
     let Ok(text) = fs::read_to_string(file) else { return };
-    let Ok(documents) = serde_saphyr::from_multiple::<Value>(&text) else { return };
-    for document in documents {
-        match workload(&document) {
+    let Ok(objects) = orrery_api::parse(&text, &file.display().to_string(), "default") else { return };
+    for object in objects {
+        match workload(&object) {
             Some(Ok(found)) if described.workloads.iter().any(|known| same(known, &found)) => {}
             Some(Ok(found)) => described.workloads.push(found),
             Some(Err(problem)) => described.problems.push(format!("{}: {problem}", file.display())),
@@ -64,70 +62,49 @@ fn same(one: &Workload, other: &Workload) -> bool {
     (&one.namespace, &one.name) == (&other.namespace, &other.name)
 }
 
-/// `None` for documents without a proxy here.
-fn workload(document: &Value) -> Option<Result<Workload, String>> {
-    let (metadata, spec) = (&document["metadata"], &document["spec"]);
-    let annotation = |name: &str| metadata["annotations"][name].as_str();
-    let kind = document["kind"].as_str()?;
-    let (address, account, labels) = match kind {
-        "Pod" => (&document["status"]["podIP"], &spec["serviceAccountName"], &metadata["labels"]),
-        "WorkloadEntry" => (&spec["address"], &spec["serviceAccount"], &spec["labels"]),
+/// `None` for objects without a proxy here.
+fn workload(object: &Object) -> Option<Result<Workload, String>> {
+    let (address, service_account, labels, owner) = match &object.spec {
+        Spec::Pod(pod) => (pod.ip, &pod.service_account, &object.meta.labels, pod.owner.as_deref()),
+        Spec::WorkloadEntry(entry) => (entry.address.parse().ok(), &entry.service_account, &entry.labels, None),
         _ => return None,
     };
-    let app = annotation(APP_ADDRESS);
-    if app.is_none() && annotation(TEMPLATES) != Some("gateway") {
-        return None;
-    }
-    let name = metadata["name"].as_str()?;
-    let namespace = metadata["namespace"].as_str().unwrap_or("default");
-    let parse = |what: &str, text: Option<&str>| -> Result<IpAddr, String> {
-        let wrong = || format!("{kind} {namespace}/{name}: {what} {:?} is no IP address", text.unwrap_or_default());
-        text.and_then(|text| text.parse().ok()).ok_or_else(wrong)
+    let role = match (object.meta.annotations.get(APP_ADDRESS), object.meta.annotations.get(TEMPLATES)) {
+        (None, Some("gateway")) => Ok(Role::Gateway),
+        (None, _) => return None,
+        (Some(app), _) => match app.parse() {
+            Ok(app) => Ok(Role::Sidecar { app }),
+            Err(_) => Err(format!("{}: annotation {APP_ADDRESS} {app:?} is no IP address", object.key)),
+        },
     };
-    let role = match app {
-        None => Ok(Role::Gateway),
-        Some(text) => parse(&format!("annotation {APP_ADDRESS}"), Some(text)).map(|app| Role::Sidecar { app }),
-    };
-    let found = parse("address", address.as_str()).and_then(|address| {
+    let found = role.and_then(|role| {
+        let address = address.ok_or_else(|| format!("{}: it has no IP address", object.key))?;
         Ok(Workload {
-            name: name.to_owned(),
-            namespace: namespace.to_owned(),
-            owner: owner(metadata, name),
-            service_account: account.as_str().unwrap_or("default").to_owned(),
-            labels: text_map(labels),
+            name: object.key.name.clone(),
+            namespace: object.key.namespace.clone(),
+            owner: owner.unwrap_or(&object.key.name).to_owned(),
+            service_account: service_account.clone(),
+            labels: labels.0.clone(),
             address,
-            role: role?,
+            role,
         })
     });
     Some(found)
 }
 
-/// The Deployment behind a pod's ReplicaSet, another owner, or the workload itself.
-fn owner(metadata: &Value, name: &str) -> String {
-    let first = &metadata["ownerReferences"][0];
-    match (first["kind"].as_str(), first["name"].as_str()) {
-        (Some("ReplicaSet"), Some(set)) => set.rsplit_once('-').map_or(set, |(deployment, _)| deployment).to_owned(),
-        (_, Some(owner)) => owner.to_owned(),
-        (_, None) => name.to_owned(),
-    }
-}
-
-fn text_map(labels: &Value) -> BTreeMap<String, String> {
-    let fields = labels.as_object().into_iter().flatten();
-    fields.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     #[test]
     fn annotated_pods_and_entries_have_proxies() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("below")).unwrap();
-        let pod = "kind: Pod\nmetadata:\n  name: a-5d-x\n  annotations: {orrery.dev/app-address: 127.0.0.1}\n  labels: {app: a}\n  ownerReferences: [{kind: ReplicaSet, name: a-5d}]\nspec: {serviceAccountName: sa}\nstatus: {podIP: 127.9.0.1}\n---\nkind: Pod\nmetadata: {name: plain}\n";
-        let entry = "kind: WorkloadEntry\nmetadata:\n  name: vm\n  namespace: prod\n  annotations: {orrery.dev/app-address: nowhere}\nspec: {address: 127.9.0.2}\n";
-        let gateway = "kind: Pod\nmetadata:\n  name: gw\n  annotations: {inject.istio.io/templates: gateway}\nspec: {}\nstatus: {podIP: 127.9.0.3}\n";
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a-5d-x\n  annotations: {orrery.dev/app-address: 127.0.0.1}\n  labels: {app: a}\n  ownerReferences: [{kind: ReplicaSet, name: a-5d}]\nspec: {serviceAccountName: sa}\nstatus: {podIP: 127.9.0.1}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: plain}\nspec: {}\n";
+        let entry = "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata:\n  name: vm\n  namespace: prod\n  annotations: {orrery.dev/app-address: nowhere}\nspec: {address: 127.9.0.2}\n";
+        let gateway = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: gw\n  annotations: {inject.istio.io/templates: gateway}\nspec: {}\nstatus: {podIP: 127.9.0.3}\n";
         fs::write(dir.path().join("a.yaml"), format!("{pod}---\n{entry}")).unwrap();
         fs::write(dir.path().join("broken.yaml"), "a: [").unwrap();
         fs::write(dir.path().join("below/gateway.yaml"), gateway).unwrap();
@@ -137,6 +114,6 @@ mod tests {
         assert_eq!(a.role, Role::Sidecar { app: IpAddr::from([127, 0, 0, 1]) });
         assert_eq!((gw.name.as_str(), gw.role), ("gw", Role::Gateway));
         let said = described.problems.join("\n");
-        assert!(said.contains("a.yaml: WorkloadEntry prod/vm") && said.contains("\"nowhere\""), "{said}");
+        assert!(said.contains("a.yaml: WorkloadEntry/prod/vm") && said.contains("\"nowhere\""), "{said}");
     }
 }

@@ -55,9 +55,8 @@ pub(super) fn outbound_name(port: u16, subset: &str, host: &str) -> String {
 
 /// Clusters for all ports and subsets of all services, and their endpoints.
 pub(super) fn outbound(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
-    let rules = world.destination_rules();
     for service in world.registry().services() {
-        let host_rules = rules_for(world, &rules, &service.host, &service.namespace, &proxy.namespace);
+        let host_rules = rules_for(world, &service.host, &service.namespace, &proxy.namespace);
         for port in service.ports.iter().filter(|port| port.protocol != PortProtocol::Udp) {
             let target = Target { world, service, port, rules: host_rules.as_ref() };
             target.add(compiled, "", None, None);

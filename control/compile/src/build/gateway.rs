@@ -19,9 +19,9 @@ pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
     cluster::special(compiled);
     cluster::outbound(world, proxy, compiled);
     let mut ports: BTreeMap<u16, Vec<(String, &Server)>> = BTreeMap::new();
-    for (object, gateway) in world.gateways() {
+    for (key, gateway) in world.gateways() {
         if gateway.selector.select(&proxy.labels) {
-            let name = format!("{}/{}", object.key.namespace, object.key.name);
+            let name = format!("{}/{}", key.namespace, key.name);
             for server in gateway.servers.iter().filter(|server| matches!(server.protocol, "HTTP" | "HTTP2" | "GRPC")) {
                 ports.entry(server.port).or_default().push((name.clone(), server));
             }
@@ -58,14 +58,14 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
     let mut hosts: BTreeMap<String, VirtualHost> = BTreeMap::new();
     for (gateway, server) in servers {
         let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway };
-        for (object, service) in world.virtual_services() {
+        for (key, named) in world.index().virtual_services.all() {
+            let Some((object, service)) = world.virtual_service(key) else { continue };
             let bound = service.gateways.iter().any(|one| gateway_name(&one.value, &object.key.namespace) == *gateway);
             if !bound {
                 continue;
             }
-            for host in &service.hosts {
-                let host = world.resolve(&host.value, &object.key.namespace);
-                let Some(shown) = common(&host, server) else { continue };
+            for host in named {
+                let Some(shown) = common(host, server) else { continue };
                 let entry = hosts.entry(shown.clone()).or_insert_with(|| VirtualHost {
                     name: format!("{shown}:{port}"),
                     domains: domains(&shown),

@@ -33,8 +33,8 @@ use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatchAndSubstitute, RegexMatcher, StringMatcher};
 use envoy_types::util::pack_any;
 use orrery_api::{
-    Abort, Destination, Fault, HeaderOperations, HttpMatch, HttpRoute, LoadBalancer, Mirror, Object, Redirect, Retries,
-    StringMatch, VirtualService, WeightedDestination,
+    Abort, Destination, Fault, HttpMatch, HttpRoute, LoadBalancer, Mirror, Object, Redirect, Retries, StringMatch,
+    VirtualService, WeightedDestination,
 };
 
 use super::cluster::outbound_name;
@@ -236,7 +236,7 @@ fn forward(caller: &Caller<'_>, object: &Object, http: &HttpRoute, port: u16) ->
 
 fn split(caller: &Caller<'_>, object: &Object, route: &[WeightedDestination], port: u16) -> ClusterSpecifier {
     match route {
-        [only] if only.headers_are_plain() => {
+        [only] if only.headers.is_empty() => {
             ClusterSpecifier::Cluster(cluster(caller, object, &only.destination, port))
         }
         many => {
@@ -251,20 +251,6 @@ fn split(caller: &Caller<'_>, object: &Object, route: &[WeightedDestination], po
             });
             ClusterSpecifier::WeightedClusters(WeightedCluster { clusters: clusters.collect(), ..Default::default() })
         }
-    }
-}
-
-trait PlainHeaders {
-    fn headers_are_plain(&self) -> bool;
-}
-
-impl PlainHeaders for WeightedDestination {
-    fn headers_are_plain(&self) -> bool {
-        let HeaderOperations { request_set, request_add, request_remove, response_set, response_add, response_remove } =
-            &self.headers;
-        [request_set, request_add, response_set, response_add].iter().all(|map| map.is_empty())
-            && request_remove.is_empty()
-            && response_remove.is_empty()
     }
 }
 
@@ -297,8 +283,7 @@ fn mirror(caller: &Caller<'_>, object: &Object, mirror: &Mirror, port: u16) -> R
 
 /// Consistent hashing belongs to the destination's rule, but is asked for in the route.
 fn hash(caller: &Caller<'_>, service: &RegistryService, subset: &str, port: u16) -> Vec<HashPolicy> {
-    let rules = caller.world.destination_rules();
-    let Some(rules) = rules_for(caller.world, &rules, &service.host, &service.namespace, caller.namespace) else {
+    let Some(rules) = rules_for(caller.world, &service.host, &service.namespace, caller.namespace) else {
         return Vec::new();
     };
     let named = rules.subsets.iter().find(|one| one.name == subset).and_then(|one| one.policy.load_balancer.clone());

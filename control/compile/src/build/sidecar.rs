@@ -12,7 +12,6 @@ use super::route::{Caller, gateway_name};
 use super::value::{address, flag, ip_address};
 use super::{cluster, http, inbound, route};
 use crate::compile::Compiled;
-use crate::names::covers;
 use crate::proxy::{Interception, Proxy};
 use crate::registry::{PortProtocol, RegistryService};
 use crate::world::World;
@@ -157,27 +156,15 @@ fn http_ports(world: &World) -> impl Iterator<Item = (&RegistryService, u16)> {
 
 /// The oldest virtual service of the mesh for this host; an exact host comes before a wildcard.
 fn virtual_service_for<'a>(caller: &Caller<'a>, host: &str) -> Option<(&'a Object, &'a VirtualService)> {
-    let all = mesh_services(caller);
-    let with = |wildcard: bool| {
-        all.iter().copied().find(|(object, service)| {
-            service.hosts.iter().any(|one| {
-                let pattern = caller.world.resolve(&one.value, &object.key.namespace);
-                pattern.starts_with('*') == wildcard && covers(&pattern, host)
-            })
-        })
-    };
-    with(false).or_else(|| with(true))
+    let all = &caller.world.index().virtual_services;
+    let mut keys = all.exactly(host).chain(all.by_pattern(host));
+    keys.find_map(|key| caller.world.virtual_service(key).filter(|(object, service)| is_bound(caller, object, service)))
 }
 
-fn mesh_services<'a>(caller: &Caller<'a>) -> Vec<(&'a Object, &'a VirtualService)> {
-    let for_mesh = |object: &Object, service: &VirtualService| {
-        service.gateways.is_empty()
-            || service
-                .gateways
-                .iter()
-                .any(|gateway| gateway_name(&gateway.value, &object.key.namespace) == caller.gateway)
-    };
-    caller.world.virtual_services().into_iter().filter(|(object, service)| for_mesh(object, service)).collect()
+/// Whether a virtual service is for this caller's gateway, or for the mesh when it is a sidecar.
+fn is_bound(caller: &Caller<'_>, object: &Object, service: &VirtualService) -> bool {
+    service.gateways.is_empty()
+        || service.gateways.iter().any(|one| gateway_name(&one.value, &object.key.namespace) == caller.gateway)
 }
 
 /// Virtual hosts of one route configuration; a domain belongs to the first that claims it.
@@ -202,12 +189,15 @@ impl Hosts {
 
     /// Virtual services for hosts that are no service of the mesh.
     fn add_unregistered(&mut self, caller: &Caller<'_>, port: u16, bare: bool) {
-        for (object, service) in mesh_services(caller) {
-            for host in &service.hosts {
-                let host = caller.world.resolve(&host.value, &object.key.namespace);
-                if caller.world.registry().service(&host).is_none() && host != "*" && !service.http.is_empty() {
+        for (key, hosts) in caller.world.index().virtual_services.all() {
+            let Some((object, service)) = caller.world.virtual_service(key) else { continue };
+            if service.http.is_empty() || !is_bound(caller, object, service) {
+                continue;
+            }
+            for host in hosts {
+                if caller.world.registry().service(host).is_none() && host != "*" {
                     let routes = route::of_virtual_service(caller, object, service, port);
-                    self.insert(&host, vec![host.clone()], port, bare, routes);
+                    self.insert(host, vec![host.clone()], port, bare, routes);
                 }
             }
         }
