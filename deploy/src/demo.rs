@@ -4,6 +4,7 @@ mod bookinfo;
 mod described;
 mod host;
 mod mirror;
+mod namespaces;
 mod planes;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::supervise::Report;
 use crate::{mesh, print, shutdown};
 use host::{Host, Look};
 use mirror::Mirror;
+use namespaces::Namespaces;
 
 /// Longest time until everything answers.
 const READY: Duration = Duration::from_secs(60);
@@ -35,7 +37,14 @@ pub fn control_state(state_dir: &Path) -> PathBuf {
 /// Runs the demo until it is asked to stop, or for the time that it was given.
 pub async fn run(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     let stop = shutdown::token(false)?;
-    let mut host = Host::prepare(&arguments.host)?;
+    let namespaces = match arguments.netns {
+        true => {
+            let network = host::network(&arguments.host, true)?;
+            Some(Namespaces::prepare(network, &bookinfo::services(network))?)
+        }
+        false => None,
+    };
+    let mut host = Host::prepare(&arguments.host, namespaces)?;
     let outcome = tokio::select! {
         outcome = run_demo(&mut host, &arguments) => outcome,
         () = stop.cancelled() => Ok(ExitCode::SUCCESS),
@@ -92,7 +101,7 @@ async fn run_demo(host: &mut Host, arguments: &DemoArgs) -> anyhow::Result<ExitC
 /// `orrery up`: control plane, aggregator, and proxies for the workloads that a directory of YAML describes.
 pub async fn up(arguments: UpArgs) -> anyhow::Result<ExitCode> {
     let stop = shutdown::token(false)?;
-    let mut host = Host::prepare(&arguments.host)?.with_config(&arguments.config)?;
+    let mut host = Host::prepare(&arguments.host, None)?.with_config(&arguments.config)?;
     let outcome = tokio::select! {
         outcome = run_up(&mut host, arguments.headless) => outcome,
         () = stop.cancelled() => Ok(()),

@@ -14,6 +14,7 @@ mod command;
 pub mod demo;
 mod duration;
 mod input;
+mod interception;
 mod logging;
 mod mesh;
 mod print;

@@ -41,6 +41,8 @@ pub(crate) struct Part {
     /// Program and arguments.
     pub program: PathBuf,
     pub arguments: Vec<String>,
+    /// The group that it runs as; `None`: the supervisor's.
+    pub group: Option<u32>,
     /// Where its output goes.
     pub log: PathBuf,
     /// Stopped before all others of a higher number.
@@ -156,7 +158,11 @@ fn spawn(part: &Part) -> anyhow::Result<Child> {
     let log = OpenOptions::new().create(true).append(!grown).write(true).truncate(grown).open(&part.log);
     let log = log.with_context(|| format!("cannot write {}", part.log.display()))?;
     let twin = log.try_clone().context("cannot share a log file")?;
-    Command::new(&part.program)
+    let mut command = Command::new(&part.program);
+    if let Some(group) = part.group {
+        command.gid(group);
+    }
+    command
         .args(&part.arguments)
         // The pipe's end tells the part that its parent is gone, however it went.
         .stdin(Stdio::piped())
@@ -195,6 +201,7 @@ mod tests {
             name: "part".to_owned(),
             program: PathBuf::from("/bin/sh"),
             arguments: vec!["-c".to_owned(), script.to_owned()],
+            group: None,
             log: directory.join("part.log"),
             stop_order: 0,
             prepare: None,

@@ -25,6 +25,9 @@ pub struct DemoArgs {
     /// Send no traffic
     #[arg(long)]
     pub no_traffic: bool,
+    /// Give each workload a network namespace, with transparent redirection as in a pod; takes root, ip and nft
+    #[arg(long)]
+    pub netns: bool,
     /// A directory of YAML that is added to the demo's configuration, and watched
     #[arg(long, value_name = "DIR")]
     pub config: Option<PathBuf>,
@@ -47,9 +50,10 @@ pub struct UpArgs {
 /// Where a mesh on this machine lives.
 #[derive(Debug, Clone, Args)]
 pub struct HostArgs {
-    /// Loopback network for the workloads' addresses, a /16; their applications use the one after it
-    #[arg(long, default_value = "127.1.0.0/16", value_parser = Network::from_str)]
-    pub address_range: Network,
+    /// Network for the workloads' addresses, a /16 of loopback, of which applications use the one after it, or with
+    /// --netns a private one [default: 127.1.0.0/16, with --netns 10.77.0.0/16]
+    #[arg(long, value_parser = Network::from_str)]
+    pub address_range: Option<Network>,
     /// Usual ports for the control plane, telemetry and UI, or any free ones
     #[arg(long, value_enum, default_value_t)]
     pub ports: Ports,

@@ -11,7 +11,7 @@ fn flags_are_consistent() {
 fn wrong_usage_is_told() {
     for line in [
         &["orrery", "demo", "--rps", "0"][..],
-        &["orrery", "demo", "--address-range", "10.0.0.0/16"],
+        &["orrery", "demo", "--address-range", "11.0.0.0/16"],
         &["orrery", "proxy", "sidecar"],
         &["orrery", "dashboard", "proxy"],
         &["orrery", "delete", "vs"],

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::IpAddr;
 
 use anyhow::Context;
 
@@ -21,6 +22,8 @@ const WORKLOADS: [(&str, &str, u8); 6] = [
     ("reviews", "v3", 15),
     ("ratings", "v1", 16),
 ];
+
+const SERVICES: [&str; 4] = ["productpage", "details", "reviews", "ratings"];
 
 const GATEWAY_YAML: &str = "apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -76,6 +79,11 @@ spec:
     mode: STRICT
 ";
 
+/// The services and their cluster addresses.
+pub(super) fn services(network: Network) -> Vec<(String, IpAddr)> {
+    (10..).zip(SERVICES).map(|(number, name)| (name.to_owned(), network.service(number))).collect()
+}
+
 /// All workloads, the gateway first.
 pub(super) fn workloads(network: Network) -> Vec<Workload> {
     let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -114,11 +122,13 @@ pub(super) fn write(host: &Host) -> anyhow::Result<()> {
 /// Services, and pods with their addresses.
 fn kubernetes(network: Network) -> String {
     let mut text = String::new();
-    for app in ["productpage", "details", "reviews", "ratings"] {
+    for (app, address) in services(network) {
+        // On loopback nothing is redirected, and services are known by their names alone.
+        let address = if network.is_loopback() { String::new() } else { format!("  clusterIP: {address}\n") };
         // Writing into a string cannot fail.
         let _ = write!(
             text,
-            "apiVersion: v1\nkind: Service\nmetadata:\n  name: {app}\n  namespace: default\n  labels:\n    app: {app}\n    service: {app}\nspec:\n  ports:\n  - port: {PORT}\n    name: http\n  selector:\n    app: {app}\n---\n"
+            "apiVersion: v1\nkind: Service\nmetadata:\n  name: {app}\n  namespace: default\n  labels:\n    app: {app}\n    service: {app}\nspec:\n{address}  ports:\n  - port: {PORT}\n    name: http\n  selector:\n    app: {app}\n---\n"
         );
     }
     for workload in workloads(network) {
@@ -144,18 +154,23 @@ fn kubernetes(network: Network) -> String {
     text
 }
 
-/// Starts the services themselves.
+/// Starts the services themselves, beside their proxies.
 pub(super) fn start_applications(host: &mut Host) -> anyhow::Result<()> {
     let network = host.network();
-    for (app, version, number) in WORKLOADS {
-        let mut flags = vec![
-            ("--listen", format!("{}:{PORT}", network.app(number))),
-            ("--outbound", format!("{}:15001", network.mesh(number))),
-        ];
+    let applications: Vec<Workload> = workloads(network).into_iter().skip(1).collect();
+    for ((app, version, number), workload) in WORKLOADS.into_iter().zip(&applications) {
+        let mut flags = match network.is_loopback() {
+            true => vec![
+                ("--listen", format!("{}:{PORT}", network.app(number))),
+                ("--outbound", format!("{}:15001", network.mesh(number))),
+            ],
+            // Services are called by name, and the namespace redirects what comes and goes.
+            false => vec![("--listen", format!("0.0.0.0:{PORT}"))],
+        };
         if app == "reviews" {
             flags.push(("--reviews-version", version.to_owned()));
         }
-        host.start(&format!("{app}-{version}"), &["bookinfo", app], &flags, 1)?;
+        host.start_application(workload, &["bookinfo", app], &flags)?;
     }
     Ok(())
 }

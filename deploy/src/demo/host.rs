@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,13 +13,16 @@ use rand::distr::{Alphanumeric, SampleString};
 use tokio::sync::mpsc::Receiver;
 
 use super::control_state;
+use super::namespaces::Namespaces;
 use super::planes::Planes;
 use crate::cli::HostArgs;
+use crate::interception::PROXY_GROUP;
 use crate::mesh::{self, Mesh};
 use crate::print;
 use crate::supervise::{Group, Part, Report};
 use crate::workload::{Network, Role, Workload};
 
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const TRUST_DOMAIN: &str = "cluster.local";
 /// Tokens are issued anew whenever a proxy starts.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -46,13 +49,16 @@ pub(super) struct Host {
     program: PathBuf,
     group: Option<Group>,
     workloads: Vec<Workload>,
+    /// Taken down after the parts that run in them.
+    namespaces: Option<Namespaces>,
     /// Removed with the mesh when nobody named a directory.
     temporary: Option<tempfile::TempDir>,
 }
 
 impl Host {
     /// Directories, keys and free ports.
-    pub(super) fn prepare(arguments: &HostArgs) -> anyhow::Result<Self> {
+    pub(super) fn prepare(arguments: &HostArgs, namespaces: Option<Namespaces>) -> anyhow::Result<Self> {
+        let network = network(arguments, namespaces.is_some())?;
         let temporary = match arguments.state_dir {
             Some(_) => None,
             None => Some(tempfile::Builder::new().prefix("orrery-").tempdir().context("no temporary directory")?),
@@ -75,13 +81,14 @@ impl Host {
         mesh::write_secret(&state_dir.join("admin-token"), admin_token.as_bytes())?;
         Ok(Self {
             config_dir: state_dir.join("config"),
-            network: arguments.address_range,
+            network,
             sampling: arguments.trace_sampling,
-            addresses: Planes::choose(arguments.ports)?,
+            addresses: Planes::choose(arguments.ports, if namespaces.is_some() { network.host() } else { LOOPBACK })?,
             admin_token,
             program: std::env::current_exe().context("this program's own file is not known")?,
             group: None,
             workloads: Vec::new(),
+            namespaces,
             state_dir,
             temporary,
         })
@@ -167,7 +174,7 @@ impl Host {
             ("--service-account", workload.service_account.clone()),
             ("--workload", workload.owner.clone()),
             ("--address", workload.address.to_string()),
-            ("--admin", admin(workload)),
+            ("--admin", admin(workload, self.namespaces.is_some())),
             ("--discovery", self.addresses.xds.to_string()),
             ("--root-cert", root.display().to_string()),
             ("--token-file", token_file.display().to_string()),
@@ -175,15 +182,22 @@ impl Host {
             ("--workers", "1".to_owned()),
         ];
         flags.extend(workload.labels.iter().map(|(key, value)| ("--label", format!("{key}={value}"))));
-        let kind = match workload.role {
-            Role::Sidecar { app } => {
+        let kind = match (workload.role, &self.namespaces) {
+            (Role::Sidecar { .. }, Some(_)) => {
+                flags.push(("--interception", "redirect".to_owned()));
+                "sidecar"
+            }
+            (Role::Sidecar { app }, None) => {
                 flags.push(("--app-address", app.to_string()));
                 "sidecar"
             }
-            Role::Gateway => "router",
+            (Role::Gateway, _) => "router",
         };
+        if let Some(namespaces) = &mut self.namespaces {
+            namespaces.add(workload)?;
+        }
         let part = Part { prepare: Some(prepare), ..self.part(&proxy_name(workload), &["proxy", kind], &flags, 2) };
-        self.add(part)?;
+        self.add(Part { group: self.namespaces.is_some().then_some(PROXY_GROUP), ..self.place(part, workload) })?;
         self.workloads.push(workload.clone());
         Ok(())
     }
@@ -221,6 +235,29 @@ impl Host {
         self.add(part)
     }
 
+    /// Starts a workload's application, where the workload is.
+    pub(super) fn start_application(
+        &mut self,
+        workload: &Workload,
+        words: &[&str],
+        flags: &[(&str, String)],
+    ) -> anyhow::Result<()> {
+        let part = self.part(&workload.name, words, flags, 1);
+        self.add(self.place(part, workload))
+    }
+
+    /// The part in its workload's network namespace, when it has one.
+    fn place(&self, part: Part, workload: &Workload) -> Part {
+        let Some(namespaces) = &self.namespaces else { return part };
+        let [program, before @ ..] = namespaces.enter(workload);
+        let own = [part.program.display().to_string()];
+        Part {
+            program: PathBuf::from(program),
+            arguments: before.into_iter().chain(own).chain(part.arguments).collect(),
+            ..part
+        }
+    }
+
     fn part(&self, name: &str, words: &[&str], flags: &[(&str, String)], stop_order: u8) -> Part {
         let mut arguments: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         arguments.push("--exit-with-parent".to_owned());
@@ -229,6 +266,7 @@ impl Host {
             name: name.to_owned(),
             program: self.program.clone(),
             arguments,
+            group: None,
             log: self.state_dir.join("logs").join(format!("{name}.log")),
             stop_order,
             prepare: None,
@@ -250,7 +288,11 @@ impl Host {
             tracing: mesh::url(a.tracing),
             xds: a.xds.to_string(),
             otlp: mesh::url(a.otlp_grpc),
-            proxies: self.workloads.iter().map(|w| (w.name.clone(), format!("http://{}", admin(w)))).collect(),
+            proxies: self
+                .workloads
+                .iter()
+                .map(|w| (w.name.clone(), format!("http://{}", admin(w, self.namespaces.is_some()))))
+                .collect(),
             pid: std::process::id(),
         };
         mesh.write(&self.state_dir)?;
@@ -287,8 +329,20 @@ impl Host {
         if let Some(group) = self.group.take() {
             group.stop().await;
         }
+        drop(self.namespaces.take());
         drop(self.temporary.take());
     }
+}
+
+/// The network that the flags name, or the usual one of its kind.
+pub(super) fn network(arguments: &HostArgs, namespaces: bool) -> anyhow::Result<Network> {
+    let usual = if namespaces { Network::PRIVATE } else { Network::LOOPBACK };
+    let network = arguments.address_range.unwrap_or(usual);
+    ensure!(
+        network.is_loopback() != namespaces,
+        "--address-range {network}: network namespaces take a private network, everything else one of loopback"
+    );
+    Ok(network)
 }
 
 impl Look {
@@ -326,8 +380,8 @@ fn proxy_name(workload: &Workload) -> String {
     }
 }
 
-/// Where a proxy's admin interface listens: never but on loopback.
-fn admin(workload: &Workload) -> String {
-    let address = if workload.address.is_loopback() { workload.address } else { IpAddr::from([127, 0, 0, 1]) };
-    SocketAddr::new(address, 15000).to_string()
+/// Where a proxy's admin interface listens: on loopback, or in a network namespace that lets only this machine call it.
+fn admin(workload: &Workload, namespaces: bool) -> String {
+    let own = workload.address.is_loopback() || namespaces;
+    SocketAddr::new(if own { workload.address } else { LOOPBACK }, 15000).to_string()
 }

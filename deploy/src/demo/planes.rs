@@ -1,6 +1,6 @@
 //! Where control plane and aggregator listen on this machine.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use anyhow::{Context, bail};
 use rand::Rng;
@@ -27,21 +27,24 @@ pub(super) struct Planes {
 /// Ports that are held until all are chosen, so that no two of them are the same.
 struct Choice {
     ports: Ports,
+    address: IpAddr,
     held: Vec<TcpListener>,
 }
 
 impl Planes {
-    /// Addresses that are free now.
+    /// Addresses that are free now: on loopback, and for what the workloads' proxies call on the address by which they
+    /// reach this machine.
     ///
     /// # Errors
     /// Which of the usual ports is taken, and what to do about it.
-    pub(super) fn choose(ports: Ports) -> anyhow::Result<Self> {
-        let mut choice = Choice { ports, held: Vec::new() };
+    pub(super) fn choose(ports: Ports, workloads: IpAddr) -> anyhow::Result<Self> {
+        let mut choice = Choice { ports, address: IpAddr::V4(Ipv4Addr::LOCALHOST), held: Vec::new() };
+        let mut shared = Choice { ports, address: workloads, held: Vec::new() };
         Ok(Self {
-            xds: choice.take("xDS", 15012)?,
+            xds: shared.take("xDS", 15012)?,
             plaintext: choice.take("plaintext xDS", 15010)?,
             debug: choice.take("the control plane's API", 15014)?,
-            otlp_grpc: choice.take("OTLP over gRPC", 4317)?,
+            otlp_grpc: shared.take("OTLP over gRPC", 4317)?,
             otlp_http: choice.take("OTLP over HTTP", 4318)?,
             query: choice.take("the Prometheus API", 9090)?,
             tracing: choice.take("the Jaeger API", 16686)?,
@@ -53,10 +56,13 @@ impl Planes {
 impl Choice {
     fn take(&mut self, what: &str, usual: u16) -> anyhow::Result<SocketAddr> {
         let socket = match self.ports {
-            Ports::Default => TcpListener::bind(("127.0.0.1", usual)).with_context(|| {
-                format!("port {usual} of 127.0.0.1, for {what}, is taken: end what uses it, or start with --ports any")
+            Ports::Default => TcpListener::bind((self.address, usual)).with_context(|| {
+                format!(
+                    "port {usual} of {}, for {what}, is taken: end what uses it, or start with --ports any",
+                    self.address
+                )
             })?,
-            Ports::Any => any().with_context(|| format!("no free port for {what}"))?,
+            Ports::Any => any(self.address).with_context(|| format!("no free port for {what}"))?,
         };
         let address = socket.local_addr().context("a bound socket has no address")?;
         self.held.push(socket);
@@ -64,10 +70,10 @@ impl Choice {
     }
 }
 
-fn any() -> anyhow::Result<TcpListener> {
+fn any(address: IpAddr) -> anyhow::Result<TcpListener> {
     let mut random = rand::rng();
     for _ in 0..ATTEMPTS {
-        if let Ok(socket) = TcpListener::bind(("127.0.0.1", random.random_range(FREE))) {
+        if let Ok(socket) = TcpListener::bind((address, random.random_range(FREE))) {
             return Ok(socket);
         }
     }
@@ -82,7 +88,7 @@ mod tests {
 
     #[test]
     fn free_ports_are_eight_different_ones() {
-        let a = Planes::choose(Ports::Any).unwrap();
+        let a = Planes::choose(Ports::Any, IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap();
         let all = [a.xds, a.plaintext, a.debug, a.otlp_grpc, a.otlp_http, a.query, a.tracing, a.ui];
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 8, "{a:?}");
         assert!(all.iter().all(|address| FREE.contains(&address.port())), "{a:?}");
@@ -92,7 +98,7 @@ mod tests {
     fn a_usual_port_that_is_taken_is_named_with_the_way_out() {
         // Somebody may hold it already, which serves as well.
         let _held = TcpListener::bind("127.0.0.1:15012");
-        let said = format!("{:#}", Planes::choose(Ports::Default).unwrap_err());
+        let said = format!("{:#}", Planes::choose(Ports::Default, IpAddr::V4(Ipv4Addr::LOCALHOST)).unwrap_err());
         assert!(said.contains("15012") && said.contains("--ports any"), "{said}");
     }
 }

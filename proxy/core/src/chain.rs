@@ -81,7 +81,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::listener::{Binding, Direction, FilterChainMatch, Inspection, NetworkFilter, TcpProxy};
+    use crate::listener::{Binding, Direction, FilterChainMatch, Inspection, NetworkFilter, OriginalDst, TcpProxy};
 
     fn chain(name: &str, matches: FilterChainMatch) -> Arc<FilterChain> {
         let tcp = TcpProxy { stat_prefix: "t".into(), clusters: Vec::new(), idle_timeout: None, access_log: None };
@@ -94,7 +94,7 @@ mod tests {
             address: ([127, 0, 0, 1], 15006).into(),
             direction: Direction::Inbound,
             binding: Binding::Socket,
-            use_original_dst: false,
+            original_dst: OriginalDst::Ignored,
             inspection: Inspection { tls: true, http: true, timeout: Duration::from_secs(1) },
             filter_chains,
             default_filter_chain: None,

@@ -1,6 +1,6 @@
 //! Clusters: named sets of endpoints, and how to reach them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub struct Cluster {
     pub idle_timeout: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
     pub tcp_keepalive: Option<Duration>,
+    /// Connections come from this address (`upstream_bind_config`); `None`: from the one that the route gives.
+    pub source: Option<IpAddr>,
 }
 
 /// Where endpoints come from.

@@ -17,13 +17,23 @@ pub struct Listener {
     pub direction: Direction,
     /// Whether a socket is bound for it, or connections are handed to it by a virtual listener.
     pub binding: Binding,
-    /// Whether the connection's original destination chooses another listener first (`use_original_dst`).
-    pub use_original_dst: bool,
+    pub original_dst: OriginalDst,
     pub inspection: Inspection,
     /// Tried in order of specificity, see [`FilterChainMatch`].
     pub filter_chains: Vec<Arc<FilterChain>>,
     /// Taken when no filter chain matches; without it the connection is closed.
     pub default_filter_chain: Option<Arc<FilterChain>>,
+}
+
+/// What is done with the destination that a connection had before the kernel redirected it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginalDst {
+    /// Nothing: the listener is called at its own address.
+    Ignored,
+    /// It takes the place of the local address (listener filter `envoy.filters.listener.original_dst`).
+    Restored,
+    /// That, and the listener of that address serves the connection, if there is one (`use_original_dst`).
+    HandedOver,
 }
 
 /// Which side of the workload a listener serves (`traffic_direction`); gateways are outbound.

@@ -162,6 +162,7 @@ pub(crate) async fn open(
     let tls = endpoint.tls.as_ref().map(|tls| worker.tls.connector(&view.snapshot, tls, wire)).transpose()?;
     let plan = ConnectPlan {
         address,
+        source: cluster.config.source,
         limit: cluster.config.connect_timeout,
         tls: tls.as_ref().map(|built| &*built.value),
         keep_alive: cluster.config.tcp_keepalive,

@@ -13,7 +13,7 @@ use http::HeaderValue;
 use hyper::service::service_fn;
 use orrery_core::chain::{ConnectionView, select_chain};
 use orrery_core::listener::{
-    Codec, Direction, FilterChain, HttpConnectionManager, Listener, NetworkFilter, TransportProtocol,
+    Codec, Direction, FilterChain, HttpConnectionManager, Listener, NetworkFilter, OriginalDst, TransportProtocol,
 };
 use orrery_net::activity::Activity;
 use orrery_net::addr::Addresses;
@@ -131,11 +131,14 @@ async fn serve_or_refuse(
     tcp: TcpStream,
     peer: SocketAddr,
 ) -> Result<(), Refused> {
-    let redirected = if listener.use_original_dst { Redirected::Maybe } else { Redirected::No };
+    let redirected = match listener.original_dst {
+        OriginalDst::Restored | OriginalDst::HandedOver => Redirected::Maybe,
+        OriginalDst::Ignored => Redirected::No,
+    };
     let addresses = addresses(&tcp, peer, redirected)?;
-    let listener = match redirected {
-        Redirected::Maybe => view.listener_for(addresses.original.0).unwrap_or(&listener).clone(),
-        Redirected::No => listener,
+    let listener = match listener.original_dst {
+        OriginalDst::HandedOver => view.listener_for(addresses.original.0).unwrap_or(&listener).clone(),
+        OriginalDst::Restored | OriginalDst::Ignored => listener,
     };
     let inspection = listener.inspection;
     let wanted = Wanted { tls: inspection.tls, http: inspection.http };

@@ -3,11 +3,11 @@
 //! Does not pool connections and does not know what is spoken on them.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::listener::keep_alive;
 use crate::stream::Stream;
@@ -28,6 +28,8 @@ pub enum ConnectError {
 #[derive(Clone, Debug)]
 pub struct ConnectPlan<'a> {
     pub address: SocketAddr,
+    /// The address that the connection comes from; `None`: the kernel chooses.
+    pub source: Option<IpAddr>,
     /// For TCP and TLS together.
     pub limit: Duration,
     pub tls: Option<&'a Connector>,
@@ -61,9 +63,16 @@ pub async fn connect(plan: &ConnectPlan<'_>) -> Result<Connected, ConnectError> 
     }
 }
 
+async fn open(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(from) = from else { return TcpStream::connect(to).await };
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
+}
+
 async fn connect_unlimited(plan: &ConnectPlan<'_>) -> Result<Connected, ConnectError> {
     let address = plan.address;
-    let tcp = TcpStream::connect(address).await.map_err(|source| ConnectError::Tcp { address, source })?;
+    let tcp = open(address, plan.source).await.map_err(|source| ConnectError::Tcp { address, source })?;
     let prepared = tcp.set_nodelay(true).and_then(|()| plan.keep_alive.map_or(Ok(()), |after| keep_alive(&tcp, after)));
     prepared.map_err(|source| ConnectError::Tcp { address, source })?;
     let local = tcp.local_addr().ok();

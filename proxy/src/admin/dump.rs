@@ -5,7 +5,7 @@ mod routes;
 use std::sync::Arc;
 
 use orrery_core::cluster::{Cluster, Discovery, Transport};
-use orrery_core::listener::{ClientCertificate, FilterChain, Listener, NetworkFilter, RouteSource};
+use orrery_core::listener::{ClientCertificate, FilterChain, Listener, NetworkFilter, OriginalDst, RouteSource};
 use orrery_core::secret::{Secret, SecretContent};
 use orrery_core::snapshot::Snapshot;
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ fn listener(listener: &Arc<Listener>) -> Value {
         "address": {"socket_address": {"address": listener.address.ip(), "port_value": listener.address.port()}},
         "traffic_direction": format!("{:?}", listener.direction).to_uppercase(),
         "bind_to_port": listener.binding == orrery_core::listener::Binding::Socket,
-        "use_original_dst": listener.use_original_dst,
+        "use_original_dst": listener.original_dst == OriginalDst::HandedOver,
         "filter_chains": chains,
         "default_filter_chain": listener.default_filter_chain.as_ref().map(|chain| filter_chain(chain)),
     }}})

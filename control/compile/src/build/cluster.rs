@@ -10,10 +10,11 @@ use envoy_types::pb::envoy::config::cluster::v3::cluster::{
 use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection as OutlierMessage, UpstreamConnectionOptions,
 };
+use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType;
 use envoy_types::pb::envoy::config::core::v3::{
-    Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttp, Locality, TcpKeepalive,
-    TransportSocket,
+    BindConfig, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttp, Locality, SocketAddress,
+    TcpKeepalive, TransportSocket,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints};
@@ -39,7 +40,7 @@ use orrery_api::{ClientTlsMode, ConnectionPool, Labels, LoadBalancer, MtlsMode, 
 use super::value::{address, ads, duration, fields, list, metadata, number, object, text};
 use crate::compile::Compiled;
 use crate::policy::{HostRules, mtls_mode, rules_for};
-use crate::proxy::Proxy;
+use crate::proxy::{Interception, Proxy};
 use crate::registry::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
 use crate::world::World;
 
@@ -47,6 +48,11 @@ const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptio
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Envoy has low limits of its own; Istio lifts them, and so do we unless a rule sets them.
 const NO_LIMIT: u32 = u32::MAX;
+
+/// Where redirected connections to ports of no service go: on, to the workload itself.
+pub(super) const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
+/// A sidecar calls its own application from this address, by which redirection tells such calls from others (Istio's).
+const FROM_PROXY: &str = "127.0.0.6";
 
 /// `outbound|<port>|<subset>|<host>`.
 pub(super) fn outbound_name(port: u16, subset: &str, host: &str) -> String {
@@ -76,17 +82,28 @@ pub(super) fn special(compiled: &mut Compiled) {
         ..Default::default()
     };
     compiled.add("BlackHoleCluster", &black_hole);
-    for name in ["PassthroughCluster", "InboundPassthroughCluster"] {
+    for name in ["PassthroughCluster", INBOUND_PASSTHROUGH] {
         let passthrough = Cluster {
             name: name.to_owned(),
             cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())),
             connect_timeout: duration(CONNECT_TIMEOUT),
             lb_policy: LbPolicy::ClusterProvided.into(),
             typed_extension_protocol_options: http_options(PortProtocol::Http, None),
+            upstream_bind_config: (name == INBOUND_PASSTHROUGH).then(from_proxy),
             ..Default::default()
         };
         compiled.add(name, &passthrough);
     }
+}
+
+/// Binds connections to the sidecar's own source address.
+fn from_proxy() -> BindConfig {
+    let source_address = SocketAddress {
+        address: FROM_PROXY.to_owned(),
+        port_specifier: Some(PortSpecifier::PortValue(0)),
+        ..Default::default()
+    };
+    BindConfig { source_address: Some(source_address), ..Default::default() }
 }
 
 /// The cluster of an inbound port: the application.
@@ -105,6 +122,8 @@ pub(super) fn inbound(proxy: &Proxy, service: &RegistryService, port: &ServicePo
             ..Default::default()
         }),
         typed_extension_protocol_options: http_options(port.protocol, None),
+        upstream_bind_config: (proxy.interception == Interception::Redirect && proxy.address.is_ipv4())
+            .then(from_proxy),
         metadata: metadata(vec![("istio", fields(vec![("services", services(service))]))]),
         name,
         ..Default::default()

@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::extensions::access_loggers::file::v3::file_access_lo
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
+use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
     RouteSpecifier, Tracing, UpgradeConfig,
@@ -100,15 +101,23 @@ fn filter(name: &str, config: Any) -> HttpFilter {
 
 /// Looks for TLS and for HTTP before a chain is chosen.
 pub(super) fn inspectors() -> Vec<ListenerFilter> {
-    let one = |name: &str, config: Any| ListenerFilter {
+    vec![
+        listener_filter("envoy.filters.listener.tls_inspector", pack_any(TlsInspector::default())),
+        listener_filter("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default())),
+    ]
+}
+
+/// Asks the kernel where a redirected connection was going, and keeps the connection on this listener.
+pub(super) fn original_dst() -> ListenerFilter {
+    listener_filter("envoy.filters.listener.original_dst", pack_any(OriginalDst::default()))
+}
+
+fn listener_filter(name: &str, config: Any) -> ListenerFilter {
+    ListenerFilter {
         name: name.to_owned(),
         config_type: Some(ListenerConfig::TypedConfig(config)),
         ..Default::default()
-    };
-    vec![
-        one("envoy.filters.listener.tls_inspector", pack_any(TlsInspector::default())),
-        one("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default())),
-    ]
+    }
 }
 
 fn access_log(settings: &Settings) -> Vec<AccessLog> {

@@ -52,13 +52,13 @@ pub(super) fn add(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
 }
 
 fn virtual_inbound(world: &World, chains: Vec<FilterChain>) -> Listener {
-    let to = ClusterSpecifier::Cluster("InboundPassthroughCluster".to_owned());
+    let to = ClusterSpecifier::Cluster(cluster::INBOUND_PASSTHROUGH.to_owned());
     let rest = FilterChain {
         name: "virtualInbound-passthrough".to_owned(),
-        ..http::tcp_chain(world.settings(), "InboundPassthroughCluster", to)
+        ..http::tcp_chain(world.settings(), cluster::INBOUND_PASSTHROUGH, to)
     };
     let mut listener = listener("virtualInbound", address("0.0.0.0", 15006), chains);
-    listener.use_original_dst = flag(true);
+    listener.listener_filters.insert(0, http::original_dst());
     listener.default_filter_chain = Some(rest);
     listener
 }

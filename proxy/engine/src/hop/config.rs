@@ -12,7 +12,7 @@ use orrery_core::cluster::{
 };
 use orrery_core::listener::{
     Binding, ClientCertificate, Codec, Direction, DownstreamTls, FilterChain, FilterChainMatch, ForwardedFor,
-    HttpConnectionManager, Inspection, Listener, NetworkFilter, RouteSource, TcpProxy, Tracing, Upgrades,
+    HttpConnectionManager, Inspection, Listener, NetworkFilter, OriginalDst, RouteSource, TcpProxy, Tracing, Upgrades,
 };
 use orrery_core::names::ClusterName;
 use orrery_core::retry::{RetryOn, RetryPolicy};
@@ -190,6 +190,7 @@ fn cluster(config: &HopConfig, name: &str, endpoints: Vec<SocketAddr>, service: 
         idle_timeout: None,
         max_requests_per_connection: None,
         tcp_keepalive: None,
+        source: None,
     }
 }
 
@@ -236,7 +237,7 @@ fn listener(config: &HopConfig, hosts: Vec<Arc<VirtualHost>>) -> Listener {
         address: config.listen,
         direction: if config.tls_in == HopTlsIn::Mutual { Direction::Inbound } else { Direction::Outbound },
         binding: Binding::Socket,
-        use_original_dst: false,
+        original_dst: OriginalDst::Ignored,
         inspection: Inspection { tls: false, http: false, timeout: Duration::from_secs(1) },
         filter_chains: vec![Arc::new(chain)],
         default_filter_chain: None,

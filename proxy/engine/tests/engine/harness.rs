@@ -13,7 +13,7 @@ use orrery_core::cluster::{
 };
 use orrery_core::listener::{
     Binding, Codec, Direction, FilterChain, FilterChainMatch, ForwardedFor, HttpConnectionManager, Inspection,
-    Listener, NetworkFilter, RouteSource, Upgrades,
+    Listener, NetworkFilter, OriginalDst, RouteSource, Upgrades,
 };
 use orrery_core::route::{
     DomainIndex, Forward, HeaderOps, PathMatch, Route, RouteAction, RouteMatch, RouteTable, VirtualHost,
@@ -189,6 +189,7 @@ pub(crate) fn cluster(name: &str, addresses: &[SocketAddr]) -> Cluster {
         idle_timeout: None,
         max_requests_per_connection: None,
         tcp_keepalive: None,
+        source: None,
     }
 }
 
@@ -280,7 +281,7 @@ pub(crate) fn listener(direction: Direction, chains: Vec<FilterChain>) -> Listen
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         direction,
         binding: Binding::Socket,
-        use_original_dst: false,
+        original_dst: OriginalDst::Ignored,
         inspection: Inspection { tls: true, http: true, timeout: Duration::from_millis(200) },
         filter_chains: chains.into_iter().map(Arc::new).collect(),
         default_filter_chain: None,

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::mem::take;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy};
 use envoy_types::pb::envoy::config::core::v3::Metadata;
+use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::UpstreamProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
@@ -71,6 +73,7 @@ pub(crate) fn cluster(mut cluster: pb::Cluster) -> Result<Cluster> {
         tcp_keepalive: keepalive
             .and_then(|keepalive| keepalive.keepalive_time)
             .map(|time| Duration::from_secs(time.value.into())),
+        source: source(&mut cluster).within("upstream_bind_config")?,
         name: name.into(),
     };
     ignore_harmless(&mut cluster);
@@ -117,6 +120,19 @@ fn discovery(cluster: &mut pb::Cluster, name: &str) -> Result<(Discovery, Endpoi
         Err(_) => return refuse("type", "it is none"),
     };
     Ok((discovery, endpoints))
+}
+
+/// The address that connections come from; a port of zero leaves the choice to the kernel, and no other is sensible.
+fn source(cluster: &mut pb::Cluster) -> Result<Option<IpAddr>> {
+    let Some(mut bind) = cluster.upstream_bind_config.take() else { return Ok(None) };
+    let Some(mut from) = bind.source_address.take() else { return refuse("source_address", "it is missing") };
+    let (text, port) = (take(&mut from.address), from.port_specifier.take());
+    nothing_left(&bind)?;
+    match (text.parse(), port) {
+        (Ok(address), None | Some(PortSpecifier::PortValue(0))) => Ok(Some(address)),
+        (Ok(_), Some(_)) => refuse("source_address.port_value", "it must be 0"),
+        (Err(_), _) => refuse("source_address.address", format!("{text:?} is no IP address")),
+    }
 }
 
 fn balancing(cluster: &mut pb::Cluster) -> Result<Balancing> {

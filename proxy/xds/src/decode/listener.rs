@@ -16,8 +16,8 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_pb;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
 use orrery_core::listener::{
-    AccessLog, Binding, Direction, FilterChain, FilterChainMatch, Inspection, Listener, NetworkFilter, ServerNameMatch,
-    TcpProxy, TransportProtocol,
+    AccessLog, Binding, Direction, FilterChain, FilterChainMatch, Inspection, Listener, NetworkFilter, OriginalDst,
+    ServerNameMatch, TcpProxy, TransportProtocol,
 };
 use orrery_core::route::{HeaderOps, WeightedCluster};
 use prost::Name;
@@ -27,10 +27,14 @@ use super::{Result, Within, http, nothing_left, refuse, tls, unpack};
 
 /// Envoy's time for the first bytes.
 const INSPECTION: Duration = Duration::from_secs(15);
+/// The listener filter that asks the kernel where a redirected connection was going.
+const ORIGINAL_DST: &str = "envoy.filters.listener.original_dst";
 /// Envoy's idle time of TCP connections.
 const TCP_IDLE: Duration = Duration::from_secs(3600);
 
 pub(crate) fn listener(mut listener: pb::Listener) -> Result<Listener> {
+    let restored = listener.listener_filters.iter().any(|filter| filter.name == ORIGINAL_DST);
+    listener.listener_filters.retain(|filter| filter.name != ORIGINAL_DST);
     let inspection = inspection(&mut listener)?;
     let filter_chains = take(&mut listener.filter_chains).into_iter().enumerate().map(|(at, chain)| {
         let place = format!("filter_chains[{at}]");
@@ -55,7 +59,11 @@ pub(crate) fn listener(mut listener: pb::Listener) -> Result<Listener> {
         address: socket_address(listener.address.take())?,
         direction,
         binding: if bound { Binding::Socket } else { Binding::HandedOver },
-        use_original_dst: flag(listener.use_original_dst.take(), false),
+        original_dst: match (flag(listener.use_original_dst.take(), false), restored) {
+            (true, _) => OriginalDst::HandedOver,
+            (false, true) => OriginalDst::Restored,
+            (false, false) => OriginalDst::Ignored,
+        },
         inspection,
         filter_chains,
         default_filter_chain,
@@ -80,7 +88,6 @@ fn inspection(listener: &mut pb::Listener) -> Result<Inspection> {
         match filter.name.as_str() {
             "envoy.filters.listener.tls_inspector" => inspection.tls = true,
             "envoy.filters.listener.http_inspector" => inspection.http = true,
-            "envoy.filters.listener.original_dst" => listener.use_original_dst.get_or_insert_default().value = true,
             other => return refuse("listener_filters", format!("{other} is not supported")),
         }
     }
