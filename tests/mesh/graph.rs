@@ -27,6 +27,11 @@ const EDGES: [(&str, &str); 10] = [
 #[tokio::test]
 async fn has_every_edge_of_bookinfo_with_rates_and_mutual_tls() {
     let demo = Demo::start(34, &["--rps", "30"]).await;
+    draws_bookinfo_with_mutual_tls(&demo).await;
+}
+
+/// Every edge of Bookinfo has a rate, and all of its calls were mutual TLS.
+pub async fn draws_bookinfo_with_mutual_tls(demo: &Demo) {
     eventually("every edge of Bookinfo", Duration::from_secs(30), || async {
         let graph = demo.graph("duration=60s&injectServiceNodes=true").await?;
         let edges = named_edges(&graph);

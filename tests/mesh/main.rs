@@ -3,4 +3,5 @@
 mod bad_input;
 mod graph;
 mod lifecycle;
+mod namespaces;
 mod routing;

@@ -22,7 +22,7 @@ pub struct Demo {
     child: Child,
     directory: TempDir,
     state: State,
-    network: u8,
+    network: [u8; 2],
     /// From process start to the first answered page.
     pub ready_after: Duration,
 }
@@ -39,6 +39,15 @@ pub struct State {
 impl Demo {
     /// Starts the demo on `127.<network>.0.0/16` and waits until it answers.
     pub async fn start(network: u8, arguments: &[&str]) -> Self {
+        Self::launch([127, network], arguments).await
+    }
+
+    /// Starts the demo with a network namespace for each workload, on `10.<network>.0.0/16`.
+    pub async fn start_in_namespaces(network: u8, arguments: &[&str]) -> Self {
+        Self::launch([10, network], &[&["--netns"], arguments].concat()).await
+    }
+
+    async fn launch(network: [u8; 2], arguments: &[&str]) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         let begun = Instant::now();
         let log = std::fs::File::create(directory.path().join("demo.log")).expect("a log file");
@@ -46,7 +55,7 @@ impl Demo {
             .args(["demo", "--headless", "--ports", "any", "--state-dir"])
             .arg(directory.path().join("state"))
             .arg("--address-range")
-            .arg(format!("127.{network}.0.0/16"))
+            .arg(format!("{}.{}.0.0/16", network[0], network[1]))
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(log.try_clone().expect("a log file"))
@@ -94,7 +103,7 @@ impl Demo {
 
     /// The mesh address of the workload with this last octet (10 gateway, 11 productpage, 12 details, 13-15 reviews, 16 ratings).
     pub fn workload(&self, octet: u8, port: u16) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, self.network, 0, octet)), port)
+        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(self.network[0], self.network[1], 0, octet)), port)
     }
 
     pub fn gateway(&self) -> SocketAddr {
@@ -167,6 +176,11 @@ impl Demo {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("the demo did not stop within 10 s of Ctrl-C");
+    }
+
+    /// Ends the supervisor as a crash would, without a chance to clean up.
+    pub fn kill(&mut self) {
+        self.child.kill().and_then(|()| self.child.wait()).expect("the demo can be killed");
     }
 
     /// The lines it printed so far.
