@@ -7,9 +7,11 @@ use clap_complete::Shell;
 
 use crate::profile::{DumpFormat, Name as ProfileName};
 
+mod analyze;
 mod demo;
 mod role;
 
+pub use analyze::{AnalyzeArgs, Severity};
 pub use demo::{BookinfoArgs, DemoArgs, HostArgs, Network, Ports, TrafficArgs, UpArgs};
 pub use role::{
     AccessLog, ControlArgs, HopArgs, HopMode, HopProtocol, HopTlsIn, HopTlsOut, Interception, OutboundPolicy,
@@ -47,6 +49,8 @@ pub enum Command {
     Get(GetArgs),
     /// Delete configuration from a running mesh
     Delete(DeleteArgs),
+    /// Find what is wrong with configuration, in files or in a running mesh
+    Analyze(AnalyzeArgs),
     /// Show who calls whom right now: rates, errors, latency, mTLS
     Graph(GraphArgs),
     /// Open the web UI, or another page of a running mesh, in the browser

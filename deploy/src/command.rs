@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::{Cli, Command, ProxyCommand};
 use crate::{bookinfo, demo, role, traffic};
 
+mod analyze;
 mod api;
 mod apply;
 mod dashboard;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Apply(arguments) => one_thread()?.block_on(apply::run(arguments)),
         Command::Get(arguments) => one_thread()?.block_on(get::run(arguments)),
         Command::Delete(arguments) => one_thread()?.block_on(delete::run(arguments)),
+        Command::Analyze(arguments) => one_thread()?.block_on(analyze::run(arguments)),
         Command::Graph(arguments) => one_thread()?.block_on(graph::run(arguments)),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
         Command::Profile(arguments) => profile::run(arguments),

@@ -43,7 +43,7 @@ impl Input {
         let mut input = Self::default();
         for path in paths {
             if path == Path::new("-") {
-                input.add("standard input", &read_all(std::io::stdin().lock(), "standard input")?)?;
+                input.add("standard input", &read_standard_input()?)?;
             } else if path.is_dir() {
                 let files = yaml_files(path)?;
                 ensure!(!files.is_empty(), "{} has no .yaml or .yml file", path.display());
@@ -58,10 +58,7 @@ impl Input {
     }
 
     fn add_file(&mut self, path: &Path) -> anyhow::Result<()> {
-        let name = path.display().to_string();
-        let file = fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
-        let text = read_all(file, &name)?;
-        self.add(&name, &text)
+        self.add(&path.display().to_string(), &read_file(path)?)
     }
 
     fn add(&mut self, name: &str, text: &str) -> anyhow::Result<()> {
@@ -139,6 +136,24 @@ pub(crate) fn yaml_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// A file's text.
+///
+/// # Errors
+/// What cannot be read, is too large, or is no UTF-8.
+pub(crate) fn read_file(path: &Path) -> anyhow::Result<String> {
+    let name = path.display().to_string();
+    let file = fs::File::open(path).with_context(|| format!("cannot read {name}"))?;
+    read_all(file, &name)
+}
+
+/// What comes on standard input.
+///
+/// # Errors
+/// As for a file.
+pub(crate) fn read_standard_input() -> anyhow::Result<String> {
+    read_all(std::io::stdin().lock(), "standard input")
 }
 
 fn read_all(from: impl Read, name: &str) -> anyhow::Result<String> {

@@ -50,6 +50,7 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Traffic(_) => "info",
         Command::Demo(_)
         | Command::Up(_)
+        | Command::Analyze(_)
         | Command::Apply(_)
         | Command::Get(_)
         | Command::Delete(_)

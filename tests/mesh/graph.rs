@@ -31,7 +31,7 @@ async fn has_every_edge_of_bookinfo_with_rates_and_mutual_tls() {
 }
 
 /// Every edge of Bookinfo has a rate, and all of its calls were mutual TLS.
-pub async fn draws_bookinfo_with_mutual_tls(demo: &Demo) {
+pub(crate) async fn draws_bookinfo_with_mutual_tls(demo: &Demo) {
     eventually("every edge of Bookinfo", Duration::from_secs(30), || async {
         let graph = demo.graph("duration=60s&injectServiceNodes=true").await?;
         let edges = named_edges(&graph);

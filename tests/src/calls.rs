@@ -8,17 +8,18 @@ use anyhow::Result;
 
 use crate::http::{Answer, Ask, Connection};
 
-/// Which version of reviews answered: `v1` has no ratings, `v2` black stars, `v3` red ones.
+/// Which version of reviews answered, and whether it got no ratings.
 pub fn reviews_version(answer: &Answer) -> String {
-    let text = String::from_utf8_lossy(&answer.body);
     if !answer.status.is_success() {
-        format!("status {}", answer.status.as_u16())
-    } else if text.contains("\"red\"") {
-        "v3".to_owned()
-    } else if text.contains("\"black\"") {
-        "v2".to_owned()
-    } else {
-        "v1".to_owned()
+        return format!("status {}", answer.status.as_u16());
+    }
+    let Ok(body) = serde_json::from_slice::<serde_json::Value>(&answer.body) else {
+        return format!("no JSON: {}", String::from_utf8_lossy(&answer.body));
+    };
+    let version = body["podname"].as_str().unwrap_or_default().trim_start_matches("reviews-");
+    match body["reviews"][0]["rating"]["error"].is_null() {
+        true => version.to_owned(),
+        false => format!("{version} without ratings"),
     }
 }
 

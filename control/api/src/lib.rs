@@ -5,6 +5,7 @@
 //! refer to exists is for `orrery-compile`.
 
 mod destination_rule;
+mod document;
 mod duration;
 mod gateway;
 mod kind;
@@ -23,6 +24,7 @@ pub use destination_rule::{
     ClientTls, ClientTlsMode, ConnectionPool, DestinationRule, LoadBalancer, OutlierDetection, PortPolicy, Subset,
     TrafficPolicy,
 };
+pub use document::{Document, NoYaml, documents};
 pub use gateway::{Gateway, Server, ServerTls, ServerTlsMode};
 pub use kind::{Kind, KindError};
 pub use kubernetes::{Endpoint, Endpoints, Pod, Service, ServicePort, TargetPort};

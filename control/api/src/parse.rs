@@ -41,7 +41,7 @@ pub fn parse(text: &str, file: &str, namespace: &str) -> Result<Vec<Object>, Vec
 }
 
 /// `kind: List` is what `kubectl get -o yaml` prints.
-fn list_items(document: &Node) -> Vec<&Node> {
+pub(crate) fn list_items(document: &Node) -> Vec<&Node> {
     if let yaml::Value::Map(entries) = &document.value {
         let find = |key: &str| entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node.value);
         if let (Some(yaml::Value::Text(kind)), Some(yaml::Value::List(items))) = (find("kind"), find("items"))

@@ -1,0 +1,166 @@
+//! `orrery analyze`: what is wrong with configuration in files, in a running mesh, or in the one with the other applied.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use orrery_analyze::{ALL, Finding, Snapshot, SnapshotBuilder};
+use serde_json::{Value, json};
+
+use crate::cli::{AnalyzeArgs, MeshArgs, Output};
+use crate::command::api::Api;
+use crate::input::{read_file, read_standard_input, yaml_files};
+use crate::mesh::Mesh;
+use crate::print;
+
+/// istioctl's exit status when something was found.
+const FOUND: u8 = 79;
+/// istioctl's exit status when a file cannot be parsed.
+const UNREADABLE: u8 = 65;
+const REFERENCE: &str = "https://istio.io/latest/docs/reference/config/analysis/";
+
+pub(super) async fn run(arguments: AnalyzeArgs) -> anyhow::Result<ExitCode> {
+    if arguments.list_analyzers {
+        let lines: Vec<String> = ALL.iter().map(|one| format!("* {}: {}", one.name, one.description)).collect();
+        print::data(&lines.join("\n"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (snapshot, unreadable, what) = gather(&arguments).await?;
+    let findings = told(&arguments, orrery_analyze::analyze(&snapshot, ALL));
+    show(&findings, arguments.output)?;
+    let failed = findings.iter().any(|finding| finding.code.level() >= arguments.failure_threshold.level());
+    print::note(&match findings.len() {
+        0 => format!("no issue found in {what}"),
+        1 => format!("1 issue found in {what}"),
+        several => format!("{several} issues found in {what}"),
+    });
+    Ok(match (failed, unreadable) {
+        (_, true) => ExitCode::from(UNREADABLE),
+        (true, false) => ExitCode::from(FOUND),
+        (false, false) => ExitCode::SUCCESS,
+    })
+}
+
+/// Everything to analyze, whether some file could not be read as YAML, and what it all is in words.
+async fn gather(arguments: &AnalyzeArgs) -> anyhow::Result<(Snapshot, bool, String)> {
+    let mut builder = SnapshotBuilder::new(&arguments.namespace);
+    if let Some(file) = &arguments.mesh_config {
+        let (text, name) = (read_file(file)?, file.display());
+        let documents =
+            orrery_api::documents(&text).map_err(|why| anyhow::anyhow!("{name}:{}: {}", why.line, why.message))?;
+        builder.mesh_config(documents.first().map(orrery_api::Document::to_json).unwrap_or_default());
+    }
+    let mut what: Vec<String> = arguments.file.iter().map(|path| path.display().to_string()).collect();
+    if let Some(mesh) = running(&arguments.mesh, arguments.use_kube)? {
+        let living = Api::new(&mesh).list(None, None, None).await;
+        match (living, arguments.use_kube, arguments.file.is_empty()) {
+            (Ok(objects), ..) => {
+                objects.into_iter().for_each(|object| builder.add_living(object));
+                what.push("the running mesh".to_owned());
+            }
+            // A mesh that ended without a word is no reason not to analyze files.
+            (Err(_), None, false) => {}
+            (Err(why), ..) => return Err(why),
+        }
+    }
+    ensure!(!what.is_empty(), "there is nothing to analyze: name files or directories, or start a mesh");
+    let mut unreadable = false;
+    for path in &arguments.file {
+        for (name, text) in texts(path, arguments.recursive)? {
+            match builder.add_file(&name, &text) {
+                Ok(0) => {}
+                Ok(ignored) => print::warning(&format!(
+                    "{name}: {ignored} documents have no kind, apiVersion or name, and were ignored"
+                )),
+                Err(why) => {
+                    print::error(&format!("{name}:{}:{}: {}", why.line, why.column, why.message));
+                    unreadable = true;
+                }
+            }
+        }
+    }
+    Ok((builder.build(), unreadable, what.join(", ")))
+}
+
+/// The mesh to ask, if one is wanted and there.
+fn running(mesh: &MeshArgs, wanted: Option<bool>) -> anyhow::Result<Option<Mesh>> {
+    match wanted {
+        Some(true) => Mesh::find(mesh).map(Some),
+        Some(false) => Ok(None),
+        None => Ok(Mesh::find(mesh).ok()),
+    }
+}
+
+/// Names and texts of the files that a path stands for.
+fn texts(path: &Path, recursive: bool) -> anyhow::Result<Vec<(String, String)>> {
+    if path == Path::new("-") {
+        return Ok(vec![("standard input".to_owned(), read_standard_input()?)]);
+    }
+    if !path.is_dir() {
+        return Ok(vec![(path.display().to_string(), read_file(path)?)]);
+    }
+    let mut found = Vec::new();
+    for file in yaml_files(path)? {
+        found.push((file.display().to_string(), read_file(&file)?));
+    }
+    if recursive {
+        for directory in directories(path)? {
+            found.extend(texts(&directory, true)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Directories in a directory by name; links are not followed, so that there is an end.
+fn directories(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", path.display()))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn told(arguments: &AnalyzeArgs, findings: Vec<Finding>) -> Vec<Finding> {
+    let own = |finding: &Finding| {
+        let elsewhere =
+            finding.reference.is_empty() && finding.namespace.as_ref().is_some_and(|of| *of != arguments.namespace);
+        arguments.all_namespaces || !elsewhere
+    };
+    findings
+        .into_iter()
+        .filter(|finding| finding.code.level() >= arguments.output_threshold.level())
+        .filter(|finding| !arguments.suppress.iter().any(|suppression| suppression.covers(finding)))
+        .filter(own)
+        .collect()
+}
+
+fn show(findings: &[Finding], output: Output) -> anyhow::Result<()> {
+    match output {
+        Output::Json => print::json(&Value::Array(findings.iter().map(document).collect())),
+        Output::Yaml => print::data(&serde_saphyr::to_string(&findings.iter().map(document).collect::<Vec<_>>())?),
+        Output::Table if findings.is_empty() => Ok(()),
+        Output::Table => {
+            let lines: Vec<String> =
+                findings.iter().map(|finding| format!("{finding}\n    {}", finding.code.fix())).collect();
+            print::data(&lines.join("\n"))
+        }
+    }
+}
+
+/// istioctl's fields, and what to do.
+fn document(finding: &Finding) -> Value {
+    json!({
+        "code": finding.code.number(),
+        "level": finding.code.level().as_str(),
+        "origin": finding.origin,
+        "message": finding.message,
+        "reference": finding.reference,
+        "fix": finding.code.fix(),
+        "documentationUrl": format!("{REFERENCE}{}/", finding.code.number().to_ascii_lowercase()),
+    })
+}
