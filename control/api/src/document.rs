@@ -79,6 +79,6 @@ mod tests {
 
     #[test]
     fn what_is_no_yaml_has_its_line() {
-        assert_eq!(documents("a: 1\nb: [\n").map(|_| ()).unwrap_err().line, 3);
+        assert_eq!(documents("a: 1\nb: [\n").map(|_| ()).unwrap_err().line, 2);
     }
 }
