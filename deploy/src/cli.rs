@@ -51,6 +51,8 @@ pub enum Command {
     Delete(DeleteArgs),
     /// Find what is wrong with configuration, in files or in a running mesh
     Analyze(AnalyzeArgs),
+    /// Check documents against the schemas of Istio's kinds, without a mesh
+    Validate(ValidateArgs),
     /// Show who calls whom right now: rates, errors, latency, mTLS
     Graph(GraphArgs),
     /// Open the web UI, or another page of a running mesh, in the browser
@@ -112,6 +114,19 @@ pub struct ApplyArgs {
     pub output: Output,
     #[command(flatten)]
     pub mesh: MeshArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// A file, a directory of .yaml and .yml files, or - for standard input; may be repeated
+    #[arg(short, long = "filename", required = true, value_name = "FILE|DIR|-")]
+    pub file: Vec<PathBuf>,
+    /// Read directories below directories too
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
+    /// How mistakes are printed
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
 }
 
 #[derive(Debug, Args)]

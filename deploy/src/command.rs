@@ -19,6 +19,7 @@ pub(crate) mod graph;
 mod kinds;
 mod profile;
 mod token;
+mod validate;
 mod version;
 
 /// Does what the command says.
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Get(arguments) => one_thread()?.block_on(get::run(arguments)),
         Command::Delete(arguments) => one_thread()?.block_on(delete::run(arguments)),
         Command::Analyze(arguments) => one_thread()?.block_on(analyze::run(arguments)),
+        Command::Validate(arguments) => validate::run(&arguments),
         Command::Graph(arguments) => one_thread()?.block_on(graph::run(arguments)),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
         Command::Profile(arguments) => profile::run(arguments),

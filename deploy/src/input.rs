@@ -138,6 +138,42 @@ pub(crate) fn yaml_files(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// Names and texts of the files that a path stands for: a file, `-`, or the YAML files of a directory.
+///
+/// # Errors
+/// What cannot be read.
+pub(crate) fn texts(path: &Path, recursive: bool) -> anyhow::Result<Vec<(String, String)>> {
+    if path == Path::new("-") {
+        return Ok(vec![("standard input".to_owned(), read_standard_input()?)]);
+    }
+    if !path.is_dir() {
+        return Ok(vec![(path.display().to_string(), read_file(path)?)]);
+    }
+    let mut found = Vec::new();
+    for file in yaml_files(path)? {
+        found.push((file.display().to_string(), read_file(&file)?));
+    }
+    if recursive {
+        for directory in directories(path)? {
+            found.extend(texts(&directory, true)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Directories in a directory by name; links are not followed, so that there is an end.
+fn directories(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", path.display()))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// A file's text.
 ///
 /// # Errors

@@ -54,6 +54,7 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Apply(_)
         | Command::Get(_)
         | Command::Delete(_)
+        | Command::Validate(_)
         | Command::Graph(_)
         | Command::Dashboard(_)
         | Command::Profile(_)

@@ -18,6 +18,7 @@ mod gateway_certificate;
 mod image;
 mod namespace;
 mod networks;
+mod schema;
 mod selectors;
 mod service;
 mod service_entry;
@@ -107,6 +108,7 @@ pub const ALL: &[Analyzer] = &[
         "rules and matches that nothing reaches",
         virtual_service_matches::check,
     ),
+    analyzer("schema.ValidationAnalyzer", "fields that the definition of the kind does not allow", schema::check),
     analyzer("service.PortNameAnalyzer", "ports whose name tells no protocol", service::check),
     analyzer(
         "serviceentry.ConflictingServiceEntryProtocolAnalyzer",

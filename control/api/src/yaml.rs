@@ -3,6 +3,7 @@
 //! Built from the parser's events with limits on size, depth and number of nodes, so that aliases cannot blow it up.
 
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 use granit_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value as Json};
@@ -132,7 +133,7 @@ impl Builder {
         let Some(open) = self.open.pop() else { return Ok(()) };
         let value = match open.content {
             Content::List(items) => Value::List(items),
-            Content::Map { entries, .. } => Value::Map(entries),
+            Content::Map { entries, .. } => ipv6_in_list(&entries).map_or(Value::Map(entries), Value::Text),
         };
         let node = Node { line: open.line, column: open.column, value };
         if open.anchor > 0 {
@@ -170,6 +171,18 @@ impl Builder {
             },
         }
         Ok(())
+    }
+}
+
+/// `[2001:db8::]` is a list of one pair with the key `2001:db8:` in YAML 1.2, and of one text to the API server's parser
+/// and to everybody who writes it.
+fn ipv6_in_list(entries: &[Entry]) -> Option<String> {
+    match entries {
+        [only] if matches!(only.node.value, Value::Null) && only.key.ends_with(':') => {
+            let text = format!("{}:", only.key);
+            text.parse::<Ipv6Addr>().is_ok().then_some(text)
+        }
+        _ => None,
     }
 }
 
@@ -239,6 +252,12 @@ mod tests {
         let Value::Map(entries) = &documents[0].value else { panic!() };
         let Value::List(items) = &entries[1].node.value else { panic!() };
         assert_eq!((entries[1].line, items[0].line), (2, 3));
+    }
+
+    #[test]
+    fn addresses_in_lists_are_text() {
+        let documents = documents("a: [1.2.3.4, 2001:db8::, b: ]\n").unwrap();
+        assert_eq!(documents[0].to_json(), json!({"a": ["1.2.3.4", "2001:db8::", {"b": null}]}));
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! `orrery analyze`: what is wrong with configuration in files, in a running mesh, or in the one with the other applied.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use orrery_analyze::{ALL, Finding, Snapshot, SnapshotBuilder};
 use serde_json::{Value, json};
 
 use crate::cli::{AnalyzeArgs, MeshArgs, Output};
 use crate::command::api::Api;
-use crate::input::{read_file, read_standard_input, yaml_files};
+use crate::input::{read_file, texts};
 use crate::mesh::Mesh;
 use crate::print;
 
@@ -90,39 +88,6 @@ fn running(mesh: &MeshArgs, wanted: Option<bool>) -> anyhow::Result<Option<Mesh>
         Some(false) => Ok(None),
         None => Ok(Mesh::find(mesh).ok()),
     }
-}
-
-/// Names and texts of the files that a path stands for.
-fn texts(path: &Path, recursive: bool) -> anyhow::Result<Vec<(String, String)>> {
-    if path == Path::new("-") {
-        return Ok(vec![("standard input".to_owned(), read_standard_input()?)]);
-    }
-    if !path.is_dir() {
-        return Ok(vec![(path.display().to_string(), read_file(path)?)]);
-    }
-    let mut found = Vec::new();
-    for file in yaml_files(path)? {
-        found.push((file.display().to_string(), read_file(&file)?));
-    }
-    if recursive {
-        for directory in directories(path)? {
-            found.extend(texts(&directory, true)?);
-        }
-    }
-    Ok(found)
-}
-
-/// Directories in a directory by name; links are not followed, so that there is an end.
-fn directories(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))? {
-        let entry = entry.with_context(|| format!("cannot read {}", path.display()))?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 fn told(arguments: &AnalyzeArgs, findings: Vec<Finding>) -> Vec<Finding> {

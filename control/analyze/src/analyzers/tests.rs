@@ -21,13 +21,18 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }
 
-/// `&gateway.SecretAnalyzer{}` and `schemaValidation.CollectionValidationAnalyzer(collections.VirtualService)`.
-fn analyzer(name: &str) -> Analyzer {
-    let short = match name.strip_prefix("schemaValidation.CollectionValidationAnalyzer(collections.") {
-        Some(kind) => format!("schema.ValidationAnalyzer.{}", kind.trim_end_matches(')')),
-        None => name.trim_start_matches('&').trim_end_matches("{}").to_owned(),
+/// `&gateway.SecretAnalyzer{}`, or `schemaValidation.CollectionValidationAnalyzer(collections.VirtualService)`, which is two.
+fn analyzers(name: &str) -> Vec<Analyzer> {
+    let names = match name.strip_prefix("schemaValidation.CollectionValidationAnalyzer(collections.") {
+        Some(kind) => {
+            vec![
+                "schema.ValidationAnalyzer".to_owned(),
+                format!("schema.ValidationAnalyzer.{}", kind.trim_end_matches(')')),
+            ]
+        }
+        None => vec![name.trim_start_matches('&').trim_end_matches("{}").to_owned()],
     };
-    super::find(&short).unwrap_or_else(|| panic!("there is no analyzer {short}"))
+    names.iter().map(|name| super::find(name).unwrap_or_else(|| panic!("there is no analyzer {name}"))).collect()
 }
 
 fn found(case: &Value) -> Vec<String> {
@@ -38,7 +43,7 @@ fn found(case: &Value) -> Vec<String> {
     for file in case.texts("/input") {
         builder.add_file(file, &read(file)).unwrap_or_else(|why| panic!("{file}: {why:?}"));
     }
-    let findings = crate::analyze(&builder.build(), &[analyzer(case.text("/analyzer"))]);
+    let findings = crate::analyze(&builder.build(), &analyzers(case.text("/analyzer")));
     sorted(findings.iter().map(|finding| format!("{} {} {}", finding.code, finding.code.name(), finding.origin)))
 }
 
