@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::problem::Located;
 use crate::reader::{Fields, Reader};
 use crate::selector::Labels;
-use crate::service_entry::export_to;
+use crate::visibility::{ExportTo, export_to};
 
 /// A DestinationRule.
 #[derive(Clone, Debug)]
@@ -13,6 +13,7 @@ pub struct DestinationRule {
     pub host: Located<String>,
     pub policy: TrafficPolicy,
     pub subsets: Vec<Subset>,
+    pub export_to: ExportTo,
 }
 
 /// Endpoints with certain labels.
@@ -109,10 +110,10 @@ pub(crate) fn read(spec: Fields<'_>) -> Option<DestinationRule> {
             subsets.push(subset);
         }
     }
-    export_to(&spec);
+    let export_to = export_to(&spec);
     spec.not_supported(&["workloadSelector"]);
     spec.finish(&["host", "trafficPolicy", "subsets", "exportTo", "workloadSelector"]);
-    Some(DestinationRule { host: host?, policy, subsets })
+    Some(DestinationRule { host: host?, policy, subsets, export_to })
 }
 
 fn subset(reader: &Reader<'_>, before: &[Subset]) -> Option<Subset> {

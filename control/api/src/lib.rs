@@ -18,6 +18,7 @@ mod reader;
 mod selector;
 mod service_entry;
 mod virtual_service;
+mod visibility;
 mod yaml;
 
 pub use destination_rule::{
@@ -35,6 +36,7 @@ pub use problem::{Located, Place, Problem};
 pub use selector::Labels;
 pub use service_entry::{EntryPort, Resolution, ServiceEntry, ServiceLocation, WorkloadEntry};
 pub use virtual_service::{
-    Abort, Destination, Fault, FixedDelay, HeaderOperations, HttpMatch, HttpRoute, Mirror, Redirect, Retries, Rewrite,
-    StringMatch, TcpRoute, VirtualService, WeightedDestination,
+    Abort, CorsPolicy, Delegate, Destination, Fault, FixedDelay, HeaderOperations, HttpMatch, HttpRoute, Mirror,
+    Redirect, Retries, Rewrite, StringMatch, TcpRoute, VirtualService, WeightedDestination,
 };
+pub use visibility::ExportTo;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use crate::problem::Located;
 use crate::reader::{Fields, Reader};
 use crate::selector::Labels;
+use crate::visibility::{ExportTo, export_to};
 
 /// A ServiceEntry.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct ServiceEntry {
     pub workload_selector: Option<Labels>,
     /// Names that the servers' certificates must have.
     pub subject_alt_names: Vec<String>,
+    pub export_to: ExportTo,
 }
 
 /// A port of a ServiceEntry.
@@ -105,9 +107,9 @@ pub(crate) fn read_entry(spec: Fields<'_>) -> Option<ServiceEntry> {
             labels
         }),
         subject_alt_names: spec.texts("subjectAltNames").into_iter().map(|name| name.value).collect(),
+        export_to: export_to(&spec),
         hosts,
     };
-    export_to(&spec);
     if entry.resolution == Resolution::Static && entry.endpoints.iter().any(|e| e.address.parse::<IpAddr>().is_err()) {
         spec.report(
             "endpoints of a ServiceEntry with resolution STATIC need IP addresses",
@@ -157,13 +159,4 @@ pub(crate) fn read_workload(spec: Fields<'_>) -> Option<WorkloadEntry> {
 fn workload_ports(reader: &Reader<'_>) -> BTreeMap<String, u16> {
     let number = |value: &Reader<'_>| u16::try_from(value.number(1, 65_535)?).ok();
     reader.entries().into_iter().filter_map(|(name, value)| Some((name, number(&value)?))).collect()
-}
-
-/// `exportTo: ["*"]` is what everything has; narrower ones are not acted on yet.
-pub(crate) fn export_to(spec: &Fields<'_>) {
-    for reader in spec.list("exportTo") {
-        if reader.text().is_some_and(|namespace| namespace != "*") {
-            reader.report("only \"*\" is supported here yet", "leave exportTo out: everything is visible everywhere");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! VirtualService: how calls to a host are routed.
 
+mod cors;
 mod http;
 mod matching;
 
@@ -8,17 +9,19 @@ use std::time::Duration;
 
 use crate::problem::Located;
 use crate::reader::{Fields, Reader};
-use crate::service_entry::export_to;
+use crate::visibility::{ExportTo, export_to};
 
 /// A VirtualService.
 #[derive(Clone, Debug)]
 pub struct VirtualService {
+    /// Empty: other VirtualServices delegate to this one.
     pub hosts: Vec<Located<String>>,
     /// Empty: the mesh, that is all sidecars.
     pub gateways: Vec<Located<String>>,
     /// In order: the first that matches is taken.
     pub http: Vec<HttpRoute>,
     pub tcp: Vec<TcpRoute>,
+    pub export_to: ExportTo,
 }
 
 /// One HTTP route.
@@ -37,6 +40,30 @@ pub struct HttpRoute {
     pub fault: Option<Fault>,
     pub mirrors: Vec<Mirror>,
     pub headers: HeaderOperations,
+    pub cors: Option<CorsPolicy>,
+    /// Another VirtualService whose routes take this one's place.
+    pub delegate: Option<Delegate>,
+}
+
+/// A VirtualService without hosts that has the rest of a route.
+#[derive(Clone, Debug)]
+pub struct Delegate {
+    pub name: Located<String>,
+    /// That of the delegating one if it is absent.
+    pub namespace: Option<String>,
+}
+
+/// Which pages of other origins may call, as browsers ask (Fetch standard, CORS protocol).
+#[derive(Clone, Debug, Default)]
+pub struct CorsPolicy {
+    pub allow_origins: Vec<StringMatch>,
+    pub allow_methods: Vec<String>,
+    pub allow_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age: Option<Duration>,
+    pub allow_credentials: bool,
+    /// Preflight requests of other origins go to the service, which may know better.
+    pub forward_unmatched: bool,
 }
 
 /// Conditions that must all hold.
@@ -172,17 +199,22 @@ impl HeaderOperations {
 }
 
 pub(crate) fn read(spec: Fields<'_>) -> Option<VirtualService> {
-    let hosts = match spec.require("hosts") {
-        Some(hosts) => hosts.list().iter().filter_map(Reader::located_text).collect(),
-        None => Vec::new(),
-    };
     let service = VirtualService {
-        hosts,
+        hosts: spec.texts("hosts"),
         gateways: spec.texts("gateways"),
         http: spec.list("http").iter().filter_map(http::route).collect(),
         tcp: spec.list("tcp").iter().filter_map(tcp_route).collect(),
+        export_to: export_to(&spec),
     };
-    export_to(&spec);
+    if service.hosts.is_empty() && !(service.gateways.is_empty() && service.tcp.is_empty()) {
+        spec.report(
+            "hosts is missing",
+            "only a VirtualService that others delegate to has no hosts, and it has neither gateways nor tcp",
+        );
+    }
+    if service.hosts.is_empty() && service.http.iter().any(|route| route.delegate.is_some()) {
+        spec.report("a VirtualService that others delegate to cannot delegate itself", "");
+    }
     spec.not_supported(&["tls"]);
     spec.finish(&["hosts", "gateways", "http", "tcp", "exportTo"]);
     Some(service)

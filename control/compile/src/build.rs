@@ -7,3 +7,5 @@ mod inbound;
 pub(crate) mod route;
 pub(crate) mod sidecar;
 mod value;
+
+pub(crate) use route::gateway_name;

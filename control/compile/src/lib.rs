@@ -5,6 +5,7 @@
 
 mod build;
 mod compile;
+mod delegate;
 mod fingerprint;
 mod index;
 mod names;

@@ -1,6 +1,6 @@
 //! Which policies hold: destination rules for a host, peer authentication for a workload's port.
 
-use orrery_api::{Labels, MtlsMode, Object, Subset, TrafficPolicy};
+use orrery_api::{DestinationRule, Labels, MtlsMode, Object, Subset, TrafficPolicy};
 
 use crate::world::World;
 
@@ -28,7 +28,10 @@ pub(crate) fn rules_for<'a>(
             false => exact,
             true => rules.by_pattern(host).filter(|key| key.namespace == namespace).collect(),
         };
-        let here: Vec<_> = here.into_iter().filter_map(|key| world.destination_rule(key)).collect();
+        let visible = |(object, rule): &(&Object, &DestinationRule)| {
+            rule.export_to.includes(&object.key.namespace, caller_namespace)
+        };
+        let here: Vec<_> = here.into_iter().filter_map(|key| world.destination_rule(key)).filter(visible).collect();
         let Some((object, first)) = here.first().copied() else { continue };
         let mut subsets: Vec<&Subset> = Vec::new();
         for subset in here.iter().flat_map(|(_, rule)| &rule.subsets) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use orrery_api::{Destination, HttpRoute, Located, Object, Place, Problem, Spec, VirtualService};
 
+use crate::delegate;
 use crate::policy::rules_for;
 use crate::world::World;
 
@@ -66,6 +67,15 @@ fn virtual_service(world: &World, object: &Object, service: &VirtualService, ref
             ));
         }
     }
+    for delegate in service.http.iter().filter_map(|http| http.delegate.as_ref()) {
+        let namespace = delegate.namespace.as_ref().unwrap_or(&object.key.namespace);
+        if delegate::find(world, namespace, &delegate.name.value, &object.key.namespace).is_none() {
+            // The parts of a host may come in any order, and from several teams.
+            let message = format!("there is no VirtualService {namespace}/{} without hosts", delegate.name.value);
+            let hint = "the route has no effect until it is there and exported to this namespace".to_owned();
+            references.warnings.push(problem(object, &delegate.name.place, message, hint));
+        }
+    }
     for one in service.http.iter().flat_map(destinations) {
         destination(world, object, one, references);
     }
@@ -86,6 +96,11 @@ fn destination(world: &World, object: &Object, destination: &Destination, refere
         references.errors.push(problem(object, &destination.host.place, message, services_hint(world)));
         return;
     };
+    if !service.is_visible_to(&object.key.namespace) {
+        let message = format!("{host} is not exported to the namespace {}", object.key.namespace);
+        let hint = format!("exportTo in the namespace {} decides who sees it", service.namespace);
+        references.warnings.push(problem(object, &destination.host.place, message, hint));
+    }
     if let Some(port) = destination.port.filter(|port| !service.ports.iter().any(|one| one.number == *port)) {
         let ports: Vec<String> = service.ports.iter().map(|one| one.number.to_string()).collect();
         let message = format!("{host} has no port {port}");

@@ -5,7 +5,7 @@ mod collect;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use orrery_api::Labels;
+use orrery_api::{ExportTo, Labels};
 
 use crate::world::World;
 
@@ -30,6 +30,7 @@ pub struct RegistryService {
     pub external: bool,
     /// Names that servers' certificates must have instead of the endpoints' identities.
     pub subject_alt_names: Vec<String>,
+    pub export_to: ExportTo,
 }
 
 /// How endpoints are found.
@@ -104,6 +105,11 @@ impl Registry {
         self.services.values()
     }
 
+    /// Services that a namespace sees, in the order of their hosts.
+    pub(crate) fn visible_to(&self, namespace: &str) -> impl Iterator<Item = &RegistryService> {
+        self.services().filter(move |service| service.is_visible_to(namespace))
+    }
+
     /// Services that have an endpoint at this address.
     pub(crate) fn services_at(&self, address: IpAddr) -> impl Iterator<Item = (&RegistryService, &ServiceEndpoint)> {
         self.services.values().filter_map(move |service| {
@@ -132,6 +138,12 @@ impl PortProtocol {
             Self::Http | Self::Http2 | Self::Grpc | Self::Auto => true,
             Self::Tcp | Self::Tls | Self::Udp => false,
         }
+    }
+}
+
+impl RegistryService {
+    pub(crate) fn is_visible_to(&self, namespace: &str) -> bool {
+        self.export_to.includes(&self.namespace, namespace)
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod balance;
 pub mod chain;
 pub mod cluster;
+pub mod cors;
 pub mod fault;
 pub mod forward;
 pub mod listener;

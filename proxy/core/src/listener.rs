@@ -166,6 +166,8 @@ pub struct HttpConnectionManager {
     pub accept_http_10: bool,
     /// The fault filter is in the chain: per-route faults apply only then.
     pub fault_filter: bool,
+    /// The CORS filter is in the chain: per-route policies apply only then.
+    pub cors_filter: bool,
 }
 
 /// Where an HTTP connection manager's routes come from.

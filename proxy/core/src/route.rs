@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 use regex::Regex;
 
+use crate::cors::CorsPolicy;
 use crate::fault::{Fault, Fraction};
 use crate::matching::{HeaderMatch, QueryMatch};
 use crate::names::{ClusterName, RouteConfigName};
@@ -55,6 +56,7 @@ pub struct Route {
     pub action: RouteAction,
     pub header_ops: HeaderOps,
     pub fault: Option<Fault>,
+    pub cors: Option<Arc<CorsPolicy>>,
     /// The configuration object that made it (`filter_metadata.istio.config`), for explanations.
     pub origin: Option<Arc<str>>,
     /// Span name (`decorator.operation`).

@@ -7,6 +7,7 @@
 mod attempt;
 mod body;
 mod connection;
+mod cors;
 mod engine;
 mod exchange;
 mod fault;

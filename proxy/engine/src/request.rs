@@ -1,4 +1,4 @@
-//! The pipeline of a request, phase by phase in this order: normalise, prepare, route, fault, send, finish.
+//! The pipeline of a request, phase by phase in this order: normalise, prepare, route, CORS, fault, send, finish.
 //! Every exit before an upstream's answer is a `Reject`.
 
 use std::rc::Rc;
@@ -20,23 +20,29 @@ use orrery_core::select::select;
 use crate::attempt::Call;
 use crate::body::{Keep, RequestBody};
 use crate::connection::Connection;
+use crate::cors::{Cors, Permission};
 use crate::exchange::{DownBody, Limits};
 use crate::normalise::{Tunnel, normalise, strip_hops};
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::send::{Answer, send};
 use crate::worker::View;
-use crate::{fault, headers, mirror, peer, trace, tunnel};
+use crate::{cors, fault, headers, mirror, peer, trace, tunnel};
 
 /// Serves one request.
 pub(crate) async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Response<DownBody> {
     let view = connection.worker.view();
     let (parts, incoming) = request.into_parts();
     let mut record = Record::open(&connection, &parts);
-    match run(&connection, &view, parts, incoming, &mut record).await {
+    let mut granted = None;
+    let mut response = match run(&connection, &view, parts, incoming, &mut record, &mut granted).await {
         Ok(outcome) => outcome.finish(&connection, record),
         Err(reject) => refuse(&connection, reject, record),
+    };
+    if let Some(permission) = granted {
+        permission.add(response.headers_mut());
     }
+    response
 }
 
 /// What the pipeline ends in.
@@ -61,6 +67,7 @@ async fn run(
     mut parts: Parts,
     incoming: Incoming,
     record: &mut Record,
+    granted: &mut Option<Permission>,
 ) -> Result<Outcome, Reject> {
     let manager = &connection.manager;
     let tunnel = normalise(&mut parts, manager).inspect_err(|_| record.describe(&parts, None))?;
@@ -73,6 +80,12 @@ async fn run(
     record.describe(&parts, span);
     let table = view.snapshot.routes_of(manager).ok_or(Reject::NoRoute)?;
     let (virtual_host, route) = choose_route(connection, table, &parts, record)?;
+    if let Cors::Answer(headers) = cors::apply(connection, route, &parts, granted) {
+        // As in Envoy's order of filters, an injected fault hits preflights too.
+        fault::apply(connection, route, record).await?;
+        record.answered_directly();
+        return Ok(Outcome::Own { status: StatusCode::OK, headers, body: Bytes::new() });
+    }
     let forward = match &route.action {
         RouteAction::Forward(forward) => forward,
         RouteAction::Redirect(redirect) => return Ok(redirected(connection, redirect, route, &parts, record)),

@@ -4,6 +4,7 @@
 //! implement, and the resource is refused by that field's name. Nothing is silently ignored.
 
 pub(crate) mod cluster;
+mod cors;
 pub(crate) mod endpoint;
 mod fault;
 mod http;

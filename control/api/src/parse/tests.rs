@@ -36,8 +36,8 @@ fn mistakes_name_line_and_field() {
             "10:spec.http[0].match[0].uri.regex \"/a(b\" is no regular expression",
         ),
         (
-            "  - corsPolicy: {}\n    route:\n    - destination: {host: reviews}\n",
-            "9:spec.http[0].corsPolicy this field is not supported yet",
+            "  - corsPolicy: {maxAge: soon}\n    route:\n    - destination: {host: reviews}\n",
+            "9:spec.http[0].corsPolicy.maxAge",
         ),
         (
             "  - fault: {abort: {httpStatus: 5000}}\n    route:\n    - destination: {host: reviews}\n",

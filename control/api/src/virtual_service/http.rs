@@ -1,9 +1,10 @@
 //! HTTP routes.
 
+use super::cors::cors_policy;
 use super::matching::http_match;
 use super::{
-    Abort, Fault, FixedDelay, HeaderOperations, HttpRoute, Mirror, Redirect, Retries, Rewrite, destination, is_regex,
-    percentage, weighted,
+    Abort, Delegate, Fault, FixedDelay, HeaderOperations, HttpRoute, Mirror, Redirect, Retries, Rewrite, destination,
+    is_regex, percentage, weighted,
 };
 use crate::reader::{Fields, Reader};
 
@@ -41,17 +42,22 @@ pub(super) fn route(reader: &Reader<'_>) -> Option<HttpRoute> {
         fault: fields.take("fault").and_then(|one| fault(&one)),
         mirrors: mirrors(&fields),
         headers: fields.take("headers").map(|one| header_operations(&one)).unwrap_or_default(),
+        cors: fields.take("corsPolicy").and_then(|one| cors_policy(&one)),
+        delegate: fields.take("delegate").and_then(|one| delegate(&one)),
     };
     let targets = usize::from(fields.has("route"))
         + usize::from(fields.has("redirect"))
-        + usize::from(fields.has("directResponse"));
-    if targets != 1 && !fields.has("delegate") {
-        fields.report(format!("one of route, redirect and directResponse is expected, not {targets} of them"), "");
+        + usize::from(fields.has("directResponse"))
+        + usize::from(fields.has("delegate"));
+    if targets != 1 {
+        fields.report(
+            format!("one of route, redirect, directResponse and delegate is expected, not {targets} of them"),
+            "",
+        );
     }
     if route.route.len() > 1 && route.route.iter().all(|one| one.weight == 0) {
         fields.report("all weights are 0: no destination would get a call", "");
     }
-    fields.not_supported(&["delegate", "corsPolicy"]);
     fields.finish(&[
         "name",
         "match",
@@ -67,8 +73,18 @@ pub(super) fn route(reader: &Reader<'_>) -> Option<HttpRoute> {
         "mirrorPercentage",
         "mirrorPercent",
         "headers",
+        "corsPolicy",
+        "delegate",
     ]);
     Some(route)
+}
+
+fn delegate(reader: &Reader<'_>) -> Option<Delegate> {
+    let fields = reader.fields()?;
+    let name = fields.require("name").and_then(|name| name.located_text());
+    let namespace = fields.text("namespace").filter(|namespace| !namespace.is_empty());
+    fields.finish(&["name", "namespace"]);
+    Some(Delegate { name: name?, namespace })
 }
 
 fn redirect(reader: &Reader<'_>) -> Option<Redirect> {

@@ -53,7 +53,7 @@ fn named(reader: &Reader<'_>) -> BTreeMap<String, Option<StringMatch>> {
     reader.entries().into_iter().map(|(name, one)| (name, condition(&one))).collect()
 }
 
-fn string_match(reader: &Reader<'_>) -> Option<StringMatch> {
+pub(super) fn string_match(reader: &Reader<'_>) -> Option<StringMatch> {
     let fields = reader.fields()?;
     let exact = fields.text("exact").map(StringMatch::Exact);
     let prefix = fields.text("prefix").map(StringMatch::Prefix);

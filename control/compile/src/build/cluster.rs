@@ -61,7 +61,7 @@ pub(super) fn outbound_name(port: u16, subset: &str, host: &str) -> String {
 
 /// Clusters for all ports and subsets of all services, and their endpoints.
 pub(super) fn outbound(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
-    for service in world.registry().services() {
+    for service in world.registry().visible_to(&proxy.namespace) {
         let host_rules = rules_for(world, &service.host, &service.namespace, &proxy.namespace);
         for port in service.ports.iter().filter(|port| port.protocol != PortProtocol::Udp) {
             let target = Target { world, service, port, rules: host_rules.as_ref() };

@@ -61,7 +61,7 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
         for (key, named) in world.index().virtual_services.all() {
             let Some((object, service)) = world.virtual_service(key) else { continue };
             let bound = service.gateways.iter().any(|one| gateway_name(&one.value, &object.key.namespace) == *gateway);
-            if !bound {
+            if !bound || !service.export_to.includes(&key.namespace, &proxy.namespace) {
                 continue;
             }
             for host in named {

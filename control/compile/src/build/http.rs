@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType as
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, ListenerFilter};
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::file_access_log::AccessLogFormat as FileFormat;
+use envoy_types::pb::envoy::extensions::filters::http::cors::v3::Cors;
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
@@ -57,6 +58,7 @@ pub(super) fn chain(
         route_specifier: Some(routes),
         http_filters: vec![
             filter("envoy.filters.http.fault", pack_any(HttpFault::default())),
+            filter("envoy.filters.http.cors", pack_any(Cors::default())),
             filter("envoy.filters.http.router", pack_any(Router::default())),
         ],
         use_remote_address: flag(side == Side::Gateway),

@@ -1,6 +1,5 @@
 //! Routes: of virtual services where there are any, and the plain way to each service's port otherwise.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
@@ -27,6 +26,7 @@ use envoy_types::pb::envoy::config::route::v3::{
 };
 use envoy_types::pb::envoy::extensions::filters::common::fault::v3::FaultDelay;
 use envoy_types::pb::envoy::extensions::filters::common::fault::v3::fault_delay::FaultDelaySecifier;
+use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3::fault_abort::ErrorType;
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3::{FaultAbort, HttpFault};
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
@@ -39,12 +39,14 @@ use orrery_api::{
 
 use super::cluster::outbound_name;
 use super::value::{duration, fields, flag, metadata, number, percent, text};
+use crate::delegate::{self, EffectiveRoute};
 use crate::policy::rules_for;
 use crate::registry::{RegistryService, ServicePortInfo};
 use crate::world::World;
 
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
 const FAULT: &str = "envoy.filters.http.fault";
+const CORS: &str = "envoy.filters.http.cors";
 
 /// For whom routes are made.
 #[derive(Clone, Copy)]
@@ -132,7 +134,7 @@ pub(super) fn of_virtual_service(
     port: u16,
 ) -> Vec<Route> {
     let mut routes = Vec::new();
-    for http in &service.http {
+    for EffectiveRoute { object, http } in delegate::routes(caller.world, object, service) {
         let matches: Vec<&HttpMatch> = http.matches.iter().filter(|one| applies(caller, object, one, port)).collect();
         if matches.is_empty() && !http.matches.is_empty() {
             continue;
@@ -142,7 +144,7 @@ pub(super) fn of_virtual_service(
             false => matches.iter().map(|one| (one.name.clone(), route_match(one))).collect(),
         };
         for (name, one) in made {
-            routes.push(route(caller, object, http, port, &name, one));
+            routes.push(route(caller, object, &http, port, &name, one));
         }
     }
     routes
@@ -159,7 +161,7 @@ fn applies(caller: &Caller<'_>, object: &Object, one: &HttpMatch, port: u16) -> 
 }
 
 /// A gateway as its namespace and name; `mesh` stays.
-pub(super) fn gateway_name(name: &str, namespace: &str) -> String {
+pub(crate) fn gateway_name(name: &str, namespace: &str) -> String {
     if name == "mesh" || name.contains('/') { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 
@@ -185,9 +187,9 @@ fn route(
         response_headers_to_remove: http.headers.response_remove.clone(),
         ..Default::default()
     };
-    if let Some(fault) = &http.fault {
-        route.typed_per_filter_config = HashMap::from([(FAULT.to_owned(), pack_any(http_fault(fault)))]);
-    }
+    let fault = http.fault.as_ref().map(|fault| (FAULT.to_owned(), pack_any(http_fault(fault))));
+    let cors = http.cors.as_ref().map(|policy| (CORS.to_owned(), pack_any(cors_policy(policy))));
+    route.typed_per_filter_config = fault.into_iter().chain(cors).collect();
     let action = match (&http.redirect, &http.direct_response) {
         (Some(target), _) => Action::Redirect(redirect(target)),
         (None, Some((status, body))) => Action::DirectResponse(DirectResponseAction {
@@ -354,6 +356,20 @@ fn http_fault(fault: &Fault) -> HttpFault {
             };
             FaultAbort { percentage: Some(percent(share)), error_type: Some(answer), ..Default::default() }
         }),
+        ..Default::default()
+    }
+}
+
+fn cors_policy(policy: &orrery_api::CorsPolicy) -> CorsPolicy {
+    CorsPolicy {
+        allow_origin_string_match: policy.allow_origins.iter().map(string).collect(),
+        allow_methods: policy.allow_methods.join(","),
+        allow_headers: policy.allow_headers.join(","),
+        expose_headers: policy.expose_headers.join(","),
+        max_age: policy.max_age.map(|age| age.as_secs().to_string()).unwrap_or_default(),
+        allow_credentials: flag(policy.allow_credentials),
+        forward_not_matching_preflights: flag(policy.forward_unmatched),
+        filter_enabled: Some(RuntimeFractionalPercent { default_value: Some(percent(100.0)), ..Default::default() }),
         ..Default::default()
     }
 }

@@ -51,7 +51,7 @@ fn http_proxy(caller: &Caller<'_>, proxy: &Proxy, compiled: &mut Compiled) {
     };
     compiled.add("virtualOutbound", &listener);
     let mut hosts = Hosts::default();
-    for (service, port) in http_ports(caller.world) {
+    for (service, port) in http_ports(caller) {
         let first = service.ports.iter().find(|one| one.protocol.is_http()).map(|one| one.number);
         hosts.add(caller, service, port, first == Some(port));
     }
@@ -76,11 +76,11 @@ fn redirected(caller: &Caller<'_>, compiled: &mut Compiled) {
         ..Default::default()
     };
     compiled.add("virtualOutbound", &outbound);
-    let ports: BTreeSet<u16> = http_ports(caller.world).map(|(_, port)| port).collect();
+    let ports: BTreeSet<u16> = http_ports(caller).map(|(_, port)| port).collect();
     for port in ports {
         let (name, routes) = (format!("0.0.0.0_{port}"), port.to_string());
         let mut hosts = Hosts::default();
-        for (service, number) in http_ports(caller.world).filter(|(_, number)| *number == port) {
+        for (service, number) in http_ports(caller).filter(|(_, number)| *number == port) {
             hosts.add(caller, service, number, true);
         }
         hosts.add_unregistered(caller, port, true);
@@ -107,7 +107,7 @@ fn redirected(caller: &Caller<'_>, compiled: &mut Compiled) {
 
 /// A listener per address of a TCP service.
 fn tcp_listeners(caller: &Caller<'_>, compiled: &mut Compiled) {
-    for service in caller.world.registry().services() {
+    for service in caller.world.registry().visible_to(caller.namespace) {
         for port in service.ports.iter().filter(|port| matches!(port.protocol, PortProtocol::Tcp | PortProtocol::Tls)) {
             let to = tcp_destination(caller, service, port.number);
             for ip in &service.addresses {
@@ -147,8 +147,8 @@ fn handed_over(
     }
 }
 
-fn http_ports(world: &World) -> impl Iterator<Item = (&RegistryService, u16)> {
-    let services = world.registry().services();
+fn http_ports<'a>(caller: &Caller<'a>) -> impl Iterator<Item = (&'a RegistryService, u16)> {
+    let services = caller.world.registry().visible_to(caller.namespace);
     services.flat_map(|service| {
         service.ports.iter().filter(|port| port.protocol.is_http()).map(move |port| (service, port.number))
     })
@@ -161,8 +161,11 @@ fn virtual_service_for<'a>(caller: &Caller<'a>, host: &str) -> Option<(&'a Objec
     keys.find_map(|key| caller.world.virtual_service(key).filter(|(object, service)| is_bound(caller, object, service)))
 }
 
-/// Whether a virtual service is for this caller's gateway, or for the mesh when it is a sidecar.
+/// Whether a virtual service is for the mesh, and the caller's namespace sees it.
 fn is_bound(caller: &Caller<'_>, object: &Object, service: &VirtualService) -> bool {
+    if !service.export_to.includes(&object.key.namespace, caller.namespace) {
+        return false;
+    }
     service.gateways.is_empty()
         || service.gateways.iter().any(|one| gateway_name(&one.value, &object.key.namespace) == caller.gateway)
 }

@@ -2,6 +2,7 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use orrery_api::Labels;
 
 use super::*;
@@ -139,6 +140,86 @@ fn a_change_of_endpoints_changes_only_endpoints() {
             changed.iter().map(|c| c.0).collect::<Vec<_>>()
         );
     }
+}
+
+const DELEGATING: &str = r"
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http:
+  - name: root
+    match: [{uri: {prefix: /reviews}}]
+    timeout: 3s
+    delegate: {name: part, namespace: team}
+  - route: [{destination: {host: reviews}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: part, namespace: team}
+spec:
+  http:
+  - name: inside
+    match: [{uri: {prefix: /reviews/1}}, {uri: {exact: /elsewhere}}]
+    corsPolicy: {allowOrigins: [{exact: 'https://a.io'}], allowMethods: [GET, PUT], maxAge: 1m}
+    route: [{destination: {host: reviews.default.svc.cluster.local}}]
+  - name: outside
+    match: [{uri: {prefix: /other}}]
+    route: [{destination: {host: reviews.default.svc.cluster.local}}]
+";
+
+#[test]
+fn a_delegate_has_the_routes_that_lie_within_the_delegating_one() {
+    let world = world(&[WORKLOADS, DELEGATING]);
+    let references = crate::validate_references(&world, world.objects());
+    assert!(references.errors.is_empty() && references.warnings.is_empty(), "{references:#?}");
+    let routes: RouteConfiguration = get(&compile(&world, &proxy(Interception::None)), "http_proxy");
+    let host = routes.virtual_hosts.iter().find(|host| host.name == "reviews.default.svc.cluster.local:9080").unwrap();
+    let names: Vec<&str> = host.routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(names, ["root-inside", ""], "{:#?}", host.routes);
+    let text = format!("{:?}", host.routes[0]);
+    assert!(text.contains("/reviews/1") && text.contains("seconds: 3"), "its match and the root's timeout: {text}");
+    let cors = &host.routes[0].typed_per_filter_config["envoy.filters.http.cors"];
+    let cors = CorsPolicy::decode(cors.value.as_slice()).unwrap();
+    assert_eq!((cors.allow_methods.as_str(), cors.max_age.as_str()), ("GET,PUT", "60"));
+}
+
+#[test]
+fn a_delegate_that_is_not_exported_is_not_used() {
+    let text = DELEGATING.replace("namespace: team}\nspec:", "namespace: team}\nspec:\n  exportTo: [elsewhere]");
+    let world = world(&[WORKLOADS, &text]);
+    let warnings = crate::validate_references(&world, world.objects()).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    let routes: RouteConfiguration = get(&compile(&world, &proxy(Interception::None)), "http_proxy");
+    let host = routes.virtual_hosts.iter().find(|host| host.name == "reviews.default.svc.cluster.local:9080").unwrap();
+    assert_eq!(host.routes.len(), 1);
+}
+
+#[test]
+fn what_is_not_exported_is_not_there_for_others() {
+    let services = "apiVersion: v1\nkind: Service\nmetadata: {name: own, namespace: team, annotations: {networking.istio.io/exportTo: .}}\n\
+        spec: {ports: [{port: 80, name: http}], selector: {app: own}}\n---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+        metadata: {name: entry, namespace: team}\nspec: {hosts: [a.io], ports: [{number: 80, name: http, protocol: HTTP}], exportTo: [default]}\n";
+    let rules = RULES.replace("metadata: {name: reviews}", "metadata: {name: reviews, namespace: istio-system}");
+    let rules = rules
+        .replace("host: reviews", "host: reviews.default.svc.cluster.local")
+        .replace("hosts: [reviews]", "exportTo: [team]\n  hosts: [reviews.default.svc.cluster.local]");
+    let world = world(&[WORKLOADS, services, &rules]);
+    let in_default = compile(&world, &proxy(Interception::None));
+    let in_team = compile(&world, &Proxy { namespace: "team".into(), ..proxy(Interception::None) });
+    let names = |compiled: &Compiled| -> Vec<String> {
+        let routes: RouteConfiguration = get(compiled, "http_proxy");
+        routes.virtual_hosts.into_iter().map(|host| host.name).collect()
+    };
+    assert_eq!(names(&in_default), ["a.io:80", "reviews.default.svc.cluster.local:9080", "allow_any"]);
+    assert_eq!(
+        names(&in_team),
+        ["own.team.svc.cluster.local:80", "reviews.default.svc.cluster.local:9080", "allow_any"]
+    );
+    let split =
+        |compiled: &Compiled| format!("{:?}", get::<RouteConfiguration>(compiled, "http_proxy")).contains("|v1|");
+    assert_eq!((split(&in_default), split(&in_team)), (false, true), "the VirtualService is for the namespace team");
 }
 
 #[test]

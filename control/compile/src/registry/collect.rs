@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use orrery_api::{
-    Endpoint, Kind, Labels, Object, Pod, Resolution, Service, ServiceEntry, ServiceLocation, Spec, TargetPort,
-    WorkloadEntry,
+    Endpoint, ExportTo, Kind, Labels, Object, Pod, Resolution, Service, ServiceEntry, ServiceLocation, Spec,
+    TargetPort, WorkloadEntry,
 };
 
 use super::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
@@ -13,6 +13,8 @@ use crate::world::World;
 
 /// Says that a proxy was injected into a pod.
 const INJECTED: &str = "sidecar.istio.io/status";
+/// `exportTo` of a Service.
+const EXPORT_TO: &str = "networking.istio.io/exportTo";
 /// Says how a workload takes connections, where there is no pod to look at.
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 
@@ -62,6 +64,7 @@ fn kubernetes_service(world: &World, object: &Object, service: &Service) -> Regi
         finding: if service.external_name.is_some() { Finding::Dns } else { Finding::Listed },
         external: service.external_name.is_some(),
         subject_alt_names: Vec::new(),
+        export_to: ExportTo::of(object.meta.annotations.get(EXPORT_TO).unwrap_or_default().split(',')),
     }
 }
 
@@ -211,6 +214,7 @@ fn service_entry(world: &World, object: &Object, entry: &ServiceEntry) -> Vec<Re
             finding,
             external: entry.location == ServiceLocation::External,
             subject_alt_names: entry.subject_alt_names.clone(),
+            export_to: entry.export_to.clone(),
         }
     };
     entry.hosts.iter().map(|host| service(&host.value.to_ascii_lowercase())).collect()

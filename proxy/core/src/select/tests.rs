@@ -22,6 +22,7 @@ fn route(name: &str, path: PathMatch) -> Route {
         action: RouteAction::None,
         header_ops: HeaderOps::default(),
         fault: None,
+        cors: None,
         origin: None,
         operation: None,
     }

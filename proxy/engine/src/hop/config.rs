@@ -144,6 +144,7 @@ fn route(config: &HopConfig, cluster: &str) -> Route {
         action: RouteAction::Forward(Box::new(forward)),
         header_ops: HeaderOps::default(),
         fault: None,
+        cors: None,
         origin: None,
         operation: mesh.then(|| format!("{cluster}:8080/*").into()),
     }
@@ -278,5 +279,6 @@ fn manager(config: &HopConfig, h2: bool, hosts: Vec<Arc<VirtualHost>>) -> HttpCo
         max_concurrent_streams: 1024,
         accept_http_10: false,
         fault_filter: mesh,
+        cors_filter: mesh,
     }
 }

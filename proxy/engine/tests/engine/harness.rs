@@ -220,6 +220,7 @@ pub(crate) fn route(prefix: &str, action: RouteAction) -> Route {
         action,
         header_ops: HeaderOps::default(),
         fault: None,
+        cors: None,
         origin: None,
         operation: None,
     }
@@ -263,6 +264,7 @@ pub(crate) fn manager(hosts: Vec<VirtualHost>) -> HttpConnectionManager {
         max_concurrent_streams: 100,
         accept_http_10: false,
         fault_filter: true,
+        cors_filter: true,
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn manager(mut manager: pb::HttpConnectionManager) -> Result<HttpConn
         true => ForwardedFor::UseRemoteAddress,
         false => ForwardedFor::Trust,
     };
-    let fault_filter = http_filters(&mut manager)?;
+    let Filters { fault: fault_filter, cors: cors_filter } = http_filters(&mut manager)?;
     let mut common = manager.common_http_protocol_options.take().unwrap_or_default();
     let idle_timeout = limit(common.idle_timeout.take(), Some(IDLE))?;
     common.headers_with_underscores_action = 0;
@@ -68,23 +68,32 @@ pub(super) fn manager(mut manager: pb::HttpConnectionManager) -> Result<HttpConn
         max_concurrent_streams: number(h2.max_concurrent_streams, STREAMS),
         accept_http_10: h1.accept_http_10,
         fault_filter,
+        cors_filter,
     };
     ignore_harmless(&mut manager)?;
     nothing_left(&manager)?;
     Ok(decoded)
 }
 
-/// Whether the fault filter is there. The router must be last; statistics, metadata exchange and ALPN filters of Istio
+/// Filters whose presence matters.
+#[derive(Clone, Copy, Debug, Default)]
+struct Filters {
+    fault: bool,
+    cors: bool,
+}
+
+/// Which filters are there. The router must be last; statistics, metadata exchange and ALPN filters of Istio
 /// ask for what is built in.
-fn http_filters(manager: &mut pb::HttpConnectionManager) -> Result<bool> {
+fn http_filters(manager: &mut pb::HttpConnectionManager) -> Result<Filters> {
     let filters = take(&mut manager.http_filters);
     if filters.last().is_none_or(|last| last.name != "envoy.filters.http.router") {
         return refuse("http_filters", "the router must be the last filter");
     }
-    let mut fault = false;
+    let mut found = Filters::default();
     for filter in filters {
         match filter.name.as_str() {
-            "envoy.filters.http.fault" => fault = true,
+            "envoy.filters.http.fault" => found.fault = true,
+            "envoy.filters.http.cors" => found.cors = true,
             "envoy.filters.http.router"
             | "envoy.filters.http.grpc_stats"
             | "istio.metadata_exchange"
@@ -96,7 +105,7 @@ fn http_filters(manager: &mut pb::HttpConnectionManager) -> Result<bool> {
             other => return refuse("http_filters", format!("{other} is not supported")),
         }
     }
-    Ok(fault)
+    Ok(found)
 }
 
 fn tracing(message: &TracingMessage) -> Tracing {

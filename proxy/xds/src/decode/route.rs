@@ -5,16 +5,20 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
+use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy as CorsMessage;
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
 use envoy_types::pb::google::protobuf::Any;
+use orrery_core::cors::CorsPolicy;
 use orrery_core::fault::Fault;
 use orrery_core::route::{DomainIndex, PathMatch, Route, RouteMatch, RouteTable, VirtualHost};
 
 use super::plain::{flag, header_ops, origin, runtime_fraction};
-use super::{Result, Within, fault, matcher, nothing_left, refuse, route_action, unpack};
+use super::{Result, Within, cors, fault, matcher, nothing_left, refuse, route_action, unpack};
 
 /// The fault filter's name in `typed_per_filter_config`.
 const FAULT: &str = "envoy.filters.http.fault";
+/// The CORS filter's.
+const CORS: &str = "envoy.filters.http.cors";
 
 pub(crate) fn table(mut config: pb::RouteConfiguration) -> Result<RouteTable> {
     let name = take(&mut config.name);
@@ -71,7 +75,7 @@ fn route(mut route: pb::Route) -> Result<Route> {
     let Some(matches) = route.r#match.take() else { return refuse("match", "it is missing") };
     let matches = route_match(matches).within("match")?;
     let action = route_action::action(route.action.take())?;
-    let fault = per_filter_fault(&mut route)?;
+    let PerFilter { fault, cors } = per_filter(&mut route)?;
     let ops = header_ops(
         take(&mut route.request_headers_to_add),
         take(&mut route.request_headers_to_remove),
@@ -84,6 +88,7 @@ fn route(mut route: pb::Route) -> Result<Route> {
         action,
         header_ops: ops,
         fault,
+        cors,
         origin: origin(route.metadata.take().as_ref()),
         operation: route.decorator.take().map(|decorator| decorator.operation.into()),
     };
@@ -93,14 +98,21 @@ fn route(mut route: pb::Route) -> Result<Route> {
     Ok(decoded)
 }
 
-fn per_filter_fault(route: &mut pb::Route) -> Result<Option<Fault>> {
+/// What a route says to the filters before the router.
+struct PerFilter {
+    fault: Option<Fault>,
+    cors: Option<Arc<CorsPolicy>>,
+}
+
+fn per_filter(route: &mut pb::Route) -> Result<PerFilter> {
     let mut configs = take(&mut route.typed_per_filter_config);
-    let config: Option<Any> = configs.remove(FAULT);
+    let (fault, cors): (Option<Any>, Option<Any>) = (configs.remove(FAULT), configs.remove(CORS));
     if let Some(filter) = configs.keys().min() {
         return refuse("typed_per_filter_config", format!("the filter {filter} is not supported"));
     }
-    let Some(config) = config else { return Ok(None) };
-    unpack::<HttpFault>(&config).and_then(fault::fault).within("fault").map(Some)
+    let fault = fault.map(|config| unpack::<HttpFault>(&config).and_then(fault::fault).within("fault")).transpose()?;
+    let cors = cors.map(|config| unpack::<CorsMessage>(&config).and_then(cors::cors).within("cors")).transpose()?;
+    Ok(PerFilter { fault, cors: cors.flatten() })
 }
 
 fn route_match(mut matches: pb::RouteMatch) -> Result<RouteMatch> {
