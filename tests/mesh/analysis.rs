@@ -14,7 +14,7 @@ async fn a_file_is_analyzed_with_the_running_mesh() {
 
     let file = demo.scratch("service.yaml");
     let service = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: broken}\nspec:\n  hosts: [details]\n  \
-        http:\n  - route:\n    - destination: {host: details, subset: v9}\n    - destination: {host: nowhere}\n";
+        http:\n  - route:\n    - {destination: {host: details, subset: v9}, weight: 1}\n    - {destination: {host: nowhere}, weight: 1}\n";
     std::fs::write(&file, service).expect("a scratch file");
     let output = demo.orrery(&["analyze", "-o", "json", "--output-threshold", "error", &file.display().to_string()]);
     assert_eq!(output.status.code(), Some(79), "{}", text(&output.stderr));

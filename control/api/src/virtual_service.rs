@@ -206,10 +206,11 @@ pub(crate) fn read(spec: Fields<'_>) -> Option<VirtualService> {
         tcp: spec.list("tcp").iter().filter_map(tcp_route).collect(),
         export_to: export_to(&spec),
     };
-    if service.hosts.is_empty() && !(service.gateways.is_empty() && service.tcp.is_empty()) {
+    let delegated = service.gateways.is_empty() && service.tcp.is_empty() && !service.http.is_empty();
+    if service.hosts.is_empty() && !delegated {
         spec.report(
             "hosts is missing",
-            "only a VirtualService that others delegate to has no hosts, and it has neither gateways nor tcp",
+            "only a VirtualService that others delegate to has no hosts, and it has http, and neither gateways nor tcp",
         );
     }
     if service.hosts.is_empty() && service.http.iter().any(|route| route.delegate.is_some()) {
@@ -237,6 +238,9 @@ fn tcp_route(reader: &Reader<'_>) -> Option<TcpRoute> {
 /// The `route` of an HTTP or TCP route.
 fn weighted(fields: &Fields<'_>) -> Vec<WeightedDestination> {
     let list = fields.list("route");
+    if list.is_empty() && fields.has("route") {
+        fields.report("route is empty: there is no destination", "");
+    }
     let alone = list.len() == 1;
     list.iter().filter_map(|reader| weighted_destination(reader, alone)).collect()
 }

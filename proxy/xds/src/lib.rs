@@ -8,9 +8,11 @@ mod client;
 // Fields that Envoy deprecates are still sent by control planes, and are read here.
 #[allow(deprecated)]
 mod decode;
+mod offline;
 mod session;
 mod status;
 mod store;
 
 pub use client::{AdsConfig, Node, run};
+pub use offline::{Offline, decode_offline};
 pub use status::AdsStatus;
