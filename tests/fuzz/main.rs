@@ -2,7 +2,7 @@
 //! proxy that the control plane took.
 //!
 //! Seeds are real documents; each round changes some of them and runs the whole way. `ORRERY_FUZZ_SECONDS` sets how long
-//! (60 without it), `ORRERY_FUZZ_SEED` repeats a run.
+//! (60 without it), `ORRERY_FUZZ_SEED` where it begins: the same seed gives the same rounds.
 
 mod mutate;
 mod pipeline;
@@ -11,15 +11,15 @@ mod seeds;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 
 /// One round may take so long, in a build without optimisation on a busy machine.
 const LONGEST: Duration = Duration::from_secs(10);
 
 #[test]
 fn mutated_configuration_breaks_nothing() {
-    let seed = number("ORRERY_FUZZ_SEED").unwrap_or_else(|| rand::rng().random());
+    let seed = number("ORRERY_FUZZ_SEED").unwrap_or(1);
     let end = Instant::now() + Duration::from_secs(number("ORRERY_FUZZ_SECONDS").unwrap_or(60));
     println!("ORRERY_FUZZ_SEED={seed}");
     let seeds = seeds::all();

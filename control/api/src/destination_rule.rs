@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::header::is_header_name;
 use crate::problem::Located;
 use crate::reader::{Fields, Reader};
 use crate::selector::Labels;
@@ -203,7 +204,7 @@ fn consistent_hash(reader: &Reader<'_>) -> Option<LoadBalancer> {
     });
     let source_ip = fields.take("useSourceIp").and_then(|flag| flag.flag()).filter(|flag| *flag);
     let chosen = cookie
-        .or_else(|| fields.text("httpHeaderName").map(LoadBalancer::HashHeader))
+        .or_else(|| hash_header(&fields).map(LoadBalancer::HashHeader))
         .or_else(|| fields.text("httpQueryParameterName").map(LoadBalancer::HashQueryParameter))
         .or_else(|| source_ip.map(|_| LoadBalancer::HashSourceIp));
     if chosen.is_none() {
@@ -218,6 +219,11 @@ fn consistent_hash(reader: &Reader<'_>) -> Option<LoadBalancer> {
     fields.take("maglev");
     fields.finish(&["httpHeaderName", "httpCookie", "httpQueryParameterName", "useSourceIp", "ringHash", "maglev"]);
     chosen
+}
+
+fn hash_header(fields: &Fields<'_>) -> Option<String> {
+    let reader = fields.take("httpHeaderName")?;
+    reader.text().filter(|name| is_header_name(&reader, name))
 }
 
 fn connection_pool(reader: &Reader<'_>) -> Option<ConnectionPool> {

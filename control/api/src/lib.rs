@@ -8,6 +8,7 @@ mod destination_rule;
 mod document;
 mod duration;
 mod gateway;
+mod header;
 mod kind;
 mod kubernetes;
 mod object;

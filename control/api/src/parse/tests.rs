@@ -40,6 +40,14 @@ fn mistakes_name_line_and_field() {
             "9:spec.http[0].corsPolicy.maxAge",
         ),
         (
+            "  - headers: {request: {set: {a/b: c}}}\n    route:\n    - destination: {host: reviews}\n",
+            "9:spec.http[0].headers.request.set.a/b \"a/b\" is no name of a header",
+        ),
+        (
+            "  - headers: {response: {add: {a: \"b\\n\"}}}\n    route:\n    - destination: {host: reviews}\n",
+            "9:spec.http[0].headers.response.add.a \"b\\n\" is no value of a header",
+        ),
+        (
             "  - fault: {abort: {httpStatus: 5000}}\n    route:\n    - destination: {host: reviews}\n",
             "9:spec.http[0].fault.abort.httpStatus 5000 is out of range",
         ),

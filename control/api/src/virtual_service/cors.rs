@@ -2,11 +2,15 @@
 
 use super::matching::string_match;
 use super::{CorsPolicy, StringMatch};
+use crate::header::is_header_value;
 use crate::reader::Reader;
 
 pub(super) fn cors_policy(reader: &Reader<'_>) -> Option<CorsPolicy> {
     let fields = reader.fields()?;
-    let texts = |name: &str| fields.texts(name).into_iter().map(|text| text.value).collect::<Vec<_>>();
+    let texts = |name: &str| -> Vec<String> {
+        let words = fields.list(name);
+        words.iter().filter_map(|word| word.text().filter(|text| is_header_value(word, text))).collect()
+    };
     let mut allow_origins: Vec<StringMatch> = fields.list("allowOrigins").iter().filter_map(string_match).collect();
     // Deprecated: exact origins, or `*`.
     allow_origins.extend(texts("allowOrigin").into_iter().map(|origin| match origin.as_str() {

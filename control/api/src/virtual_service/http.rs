@@ -1,11 +1,14 @@
 //! HTTP routes.
 
+use std::collections::BTreeMap;
+
 use super::cors::cors_policy;
 use super::matching::http_match;
 use super::{
     Abort, Delegate, Fault, FixedDelay, HeaderOperations, HttpRoute, Mirror, Redirect, Retries, Rewrite, destination,
     is_regex, percentage, weighted,
 };
+use crate::header::{is_header_name, is_header_value};
 use crate::reader::{Fields, Reader};
 
 /// What Envoy and Istio know as conditions of retries; numbers are status codes.
@@ -125,7 +128,7 @@ fn rewrite(reader: &Reader<'_>) -> Option<Rewrite> {
         regex.finish(&["match", "rewrite"]);
         is_regex(&expression, &text).then_some((text, substitution))
     });
-    let rewrite = Rewrite { uri: fields.text("uri"), authority: fields.text("authority"), uri_regex };
+    let rewrite = Rewrite { uri: fields.text("uri"), authority: header_text(&fields, "authority"), uri_regex };
     fields.finish(&["uri", "authority", "uriRegexRewrite"]);
     Some(rewrite)
 }
@@ -244,19 +247,38 @@ fn mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
 pub(super) fn header_operations(reader: &Reader<'_>) -> HeaderOperations {
     let mut operations = HeaderOperations::default();
     let Some(fields) = reader.fields() else { return operations };
-    let names = |one: &Fields<'_>| one.texts("remove").into_iter().map(|name| name.value).collect();
     if let Some(request) = fields.fields("request") {
-        operations.request_set = request.text_map("set");
-        operations.request_add = request.text_map("add");
-        operations.request_remove = names(&request);
+        operations.request_set = changes(&request, "set");
+        operations.request_add = changes(&request, "add");
+        operations.request_remove = removed(&request);
         request.finish(&["set", "add", "remove"]);
     }
     if let Some(response) = fields.fields("response") {
-        operations.response_set = response.text_map("set");
-        operations.response_add = response.text_map("add");
-        operations.response_remove = names(&response);
+        operations.response_set = changes(&response, "set");
+        operations.response_add = changes(&response, "add");
+        operations.response_remove = removed(&response);
         response.finish(&["set", "add", "remove"]);
     }
     fields.finish(&["request", "response"]);
     operations
+}
+
+/// Text that becomes a header's value.
+fn header_text(fields: &Fields<'_>, name: &str) -> Option<String> {
+    let reader = fields.take(name)?;
+    reader.text().filter(|text| is_header_value(&reader, text))
+}
+
+fn changes(fields: &Fields<'_>, name: &str) -> BTreeMap<String, String> {
+    let entries = fields.take(name).map(|all| all.entries()).unwrap_or_default();
+    let valid = |(key, reader): (String, Reader<'_>)| {
+        let value = reader.text()?;
+        (is_header_name(&reader, &key) && is_header_value(&reader, &value)).then_some((key, value))
+    };
+    entries.into_iter().filter_map(valid).collect()
+}
+
+fn removed(fields: &Fields<'_>) -> Vec<String> {
+    let names = fields.list("remove");
+    names.iter().filter_map(|reader| reader.text().filter(|name| is_header_name(reader, name))).collect()
 }
