@@ -56,6 +56,7 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Delete(_)
         | Command::Graph(_)
         | Command::Dashboard(_)
+        | Command::ProxyConfig(_)
         | Command::Profile(_)
         | Command::Token(_)
         | Command::Version(_)
