@@ -9,10 +9,12 @@ use crate::profile::{DumpFormat, Name as ProfileName};
 
 mod analyze;
 mod demo;
+mod proxy_config;
 mod role;
 
 pub use analyze::{AnalyzeArgs, Severity};
 pub use demo::{BookinfoArgs, DemoArgs, HostArgs, Network, Ports, TrafficArgs, UpArgs};
+pub use proxy_config::{BootstrapArgs, BootstrapFormat, EnvoyKind, ProxyConfigCommand};
 pub use role::{
     AccessLog, ControlArgs, HopArgs, HopMode, HopProtocol, HopTlsIn, HopTlsOut, Interception, OutboundPolicy,
     ProxyArgs, ProxyCommand, TelemetryArgs,
@@ -57,6 +59,9 @@ pub enum Command {
     Graph(GraphArgs),
     /// Open the web UI, or another page of a running mesh, in the browser
     Dashboard(DashboardArgs),
+    /// Configuration of single proxies
+    #[command(subcommand)]
+    ProxyConfig(ProxyConfigCommand),
     /// Installation profiles
     #[command(subcommand)]
     Profile(ProfileCommand),

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::CommandFactory;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cli::{Cli, Command, ProxyCommand};
+use crate::cli::{Cli, Command, ProxyCommand, ProxyConfigCommand};
 use crate::{bookinfo, demo, role, traffic};
 
 mod analyze;
@@ -18,6 +18,7 @@ mod get;
 pub(crate) mod graph;
 mod kinds;
 mod profile;
+mod proxy_config;
 mod token;
 mod validate;
 mod version;
@@ -39,6 +40,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Validate(arguments) => validate::run(&arguments),
         Command::Graph(arguments) => one_thread()?.block_on(graph::run(arguments)),
         Command::Dashboard(arguments) => dashboard::run(&arguments),
+        Command::ProxyConfig(ProxyConfigCommand::Bootstrap(arguments)) => {
+            one_thread()?.block_on(proxy_config::bootstrap(arguments))
+        }
         Command::Profile(arguments) => profile::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Version(arguments) => one_thread()?.block_on(version::run(arguments)),

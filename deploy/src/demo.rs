@@ -1,7 +1,7 @@
 //! `orrery demo` and `orrery up`: a whole mesh on this machine, each part a process of this binary.
 
 mod bookinfo;
-mod described;
+pub(crate) mod described;
 mod host;
 mod mirror;
 mod namespaces;

@@ -57,6 +57,7 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Validate(_)
         | Command::Graph(_)
         | Command::Dashboard(_)
+        | Command::ProxyConfig(_)
         | Command::Profile(_)
         | Command::Token(_)
         | Command::Version(_)

@@ -41,6 +41,23 @@ pub(crate) struct Svid {
     pub(crate) not_after: SystemTime,
 }
 
+/// A certificate of the mesh, with its key and what others' certificates are checked against. All PEM.
+pub struct Issued {
+    /// Leaf first.
+    pub chain: String,
+    pub key: PrivateKeyPem,
+    pub roots: String,
+}
+
+/// One certificate for a proxy that is not this one, such as an Envoy, by the token that `control` names.
+///
+/// # Errors
+/// When the authority cannot be reached or refuses.
+pub async fn issue(control: &ControlPlane) -> anyhow::Result<Issued> {
+    let svid = authority::certificate(control, None).await?;
+    Ok(Issued { chain: svid.chain.to_string(), key: svid.key, roots: svid.roots.to_string() })
+}
+
 /// Why no certificate was got.
 #[derive(Debug, Error)]
 pub(crate) enum AgentError {

@@ -12,6 +12,7 @@ mod logging;
 mod readiness;
 mod stats;
 
+pub use agent::{Issued, issue};
 pub use bound::{Bound, build};
 pub use config::{Config, ControlPlane, Interception, NodeKind, Ports};
 pub use logging::{LevelError, LogLevel};

@@ -17,7 +17,7 @@ mod settings;
 mod world;
 
 pub use compile::{Compiled, Resource, compile};
-pub use proxy::{Interception, Proxy, ProxyError, ProxyKind};
+pub use proxy::{Interception, Proxy, ProxyError, ProxyKind, Secrets};
 pub use references::{References, validate_references};
 pub use registry::{EndpointAddress, PortProtocol, Registry, RegistryService, ServiceEndpoint, ServicePortInfo};
 pub use settings::{AccessLogFormat, Settings};

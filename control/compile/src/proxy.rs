@@ -23,6 +23,16 @@ pub struct Proxy {
     pub interception: Interception,
     /// Where the application listens when nothing is redirected.
     pub app_address: Option<IpAddr>,
+    pub secrets: Secrets,
+}
+
+/// Where a proxy finds its certificate and the mesh's roots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// By name on the stream that brings everything else; our own proxy has them by itself.
+    Stream,
+    /// In files of this directory, one for each name, which Envoy reads and watches.
+    Directory(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +95,7 @@ impl Proxy {
             cluster_id: text(metadata, "CLUSTER_ID").unwrap_or_default().to_owned(),
             interception,
             app_address: text(metadata, "APP_ADDRESS").and_then(|address| address.parse().ok()),
+            secrets: text(metadata, "SDS_DIR").map_or(Secrets::Stream, |dir| Secrets::Directory(dir.to_owned())),
         })
     }
 }

@@ -19,6 +19,8 @@ fn wrong_usage_is_told() {
         &["orrery", "apply"],
         &["orrery", "get", "-A", "-n", "default"],
         &["orrery", "graph", "--duration", "soon"],
+        &["orrery", "proxy-config", "bootstrap", "--workload", "reviews-v1"],
+        &["orrery", "proxy-config", "bootstrap", "--envoy"],
         &["orrery", "nonsense"],
     ] {
         assert!(Cli::try_parse_from(line).is_err(), "{line:?}");

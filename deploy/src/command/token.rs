@@ -1,7 +1,8 @@
 //! `orrery token create`: a bootstrap token, signed with the control plane's key.
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::ensure;
 use orrery_ca::{Claims, store};
@@ -15,7 +16,18 @@ pub(super) fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     for (what, name) in [("namespace", &namespace), ("service account", &service_account)] {
         ensure!(!name.is_empty() && !name.contains(':'), "{what} {name:?} is no Kubernetes name");
     }
-    let paths = store::Paths::in_directory(&control_state(&mesh::state_dir(&arguments)?));
+    print::data(&issue(&mesh::state_dir(&arguments)?, namespace, service_account, ttl)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A token signed with the key of the mesh in a state directory.
+pub(super) fn issue(
+    state_dir: &Path,
+    namespace: String,
+    service_account: String,
+    ttl: Duration,
+) -> anyhow::Result<String> {
+    let paths = store::Paths::in_directory(&control_state(state_dir));
     ensure!(
         paths.token_key.exists(),
         "{} does not exist: name the --state-dir of a mesh that was started on this machine",
@@ -23,6 +35,5 @@ pub(super) fn run(command: TokenCommand) -> anyhow::Result<ExitCode> {
     );
     let now = SystemTime::now();
     let claims = Claims { namespace, service_account, expires: now + ttl };
-    print::data(&store::load_or_create_token_key(&paths)?.issue(&claims, now))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(store::load_or_create_token_key(&paths)?.issue(&claims, now))
 }

@@ -64,32 +64,45 @@ fn same(one: &Workload, other: &Workload) -> bool {
 
 /// `None` for objects without a proxy here.
 fn workload(object: &Object) -> Option<Result<Workload, String>> {
+    match role(object) {
+        Ok(None) => None,
+        Ok(Some(role)) => with_role(object, role),
+        Err(problem) => Some(Err(problem)),
+    }
+}
+
+/// What an object's annotations say of its proxy, if they do.
+///
+/// # Errors
+/// When one of them is wrong.
+pub(crate) fn role(object: &Object) -> Result<Option<Role>, String> {
+    match (object.meta.annotations.get(APP_ADDRESS), object.meta.annotations.get(TEMPLATES)) {
+        (None, Some("gateway")) => Ok(Some(Role::Gateway)),
+        (None, _) => Ok(None),
+        (Some(app), _) => match app.parse() {
+            Ok(app) => Ok(Some(Role::Sidecar { app })),
+            Err(_) => Err(format!("{}: annotation {APP_ADDRESS} {app:?} is no IP address", object.key)),
+        },
+    }
+}
+
+/// The workload that an object describes, with this role; `None` for objects that describe none.
+pub(crate) fn with_role(object: &Object, role: Role) -> Option<Result<Workload, String>> {
     let (address, service_account, labels, owner) = match &object.spec {
         Spec::Pod(pod) => (pod.ip, &pod.service_account, &object.meta.labels, pod.owner.as_deref()),
         Spec::WorkloadEntry(entry) => (entry.address.parse().ok(), &entry.service_account, &entry.labels, None),
         _ => return None,
     };
-    let role = match (object.meta.annotations.get(APP_ADDRESS), object.meta.annotations.get(TEMPLATES)) {
-        (None, Some("gateway")) => Ok(Role::Gateway),
-        (None, _) => return None,
-        (Some(app), _) => match app.parse() {
-            Ok(app) => Ok(Role::Sidecar { app }),
-            Err(_) => Err(format!("{}: annotation {APP_ADDRESS} {app:?} is no IP address", object.key)),
-        },
-    };
-    let found = role.and_then(|role| {
-        let address = address.ok_or_else(|| format!("{}: it has no IP address", object.key))?;
-        Ok(Workload {
-            name: object.key.name.clone(),
-            namespace: object.key.namespace.clone(),
-            owner: owner.unwrap_or(&object.key.name).to_owned(),
-            service_account: service_account.clone(),
-            labels: labels.0.clone(),
-            address,
-            role,
-        })
-    });
-    Some(found)
+    let Some(address) = address else { return Some(Err(format!("{}: it has no IP address", object.key))) };
+    Some(Ok(Workload {
+        name: object.key.name.clone(),
+        namespace: object.key.namespace.clone(),
+        owner: owner.unwrap_or(&object.key.name).to_owned(),
+        service_account: service_account.clone(),
+        labels: labels.0.clone(),
+        address,
+        role,
+    }))
 }
 
 #[cfg(test)]

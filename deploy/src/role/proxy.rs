@@ -14,7 +14,7 @@ const PUSH: Duration = Duration::from_millis(500);
 /// Istio's `terminationDrainDuration`.
 const DRAIN: Duration = Duration::from_secs(4);
 /// The name in the control plane's certificate.
-const SERVER_NAME: &str = "istiod.istio-system.svc";
+pub(crate) const SERVER_NAME: &str = "istiod.istio-system.svc";
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,8 @@ async fn serve(arguments: ProxyArgs, kind: Kind) -> anyhow::Result<()> {
     shutdown::run(stop, serving).await
 }
 
-fn config(arguments: ProxyArgs, kind: Kind) -> Config {
+/// What the flags mean.
+pub(crate) fn config(arguments: ProxyArgs, kind: Kind) -> Config {
     let workload = arguments.workload.unwrap_or_else(|| arguments.name.clone());
     let ports = Ports { admin: arguments.admin, ..Ports::on(arguments.address) };
     let node = Node {

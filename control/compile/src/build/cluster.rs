@@ -37,10 +37,10 @@ use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::util::pack_any;
 use orrery_api::{ClientTlsMode, ConnectionPool, Labels, LoadBalancer, MtlsMode, OutlierDetection, TrafficPolicy};
 
-use super::value::{address, ads, duration, fields, list, metadata, number, object, text};
+use super::value::{address, ads, duration, fields, file, list, metadata, number, object, text};
 use crate::compile::Compiled;
 use crate::policy::{HostRules, mtls_mode, rules_for};
-use crate::proxy::{Interception, Proxy};
+use crate::proxy::{Interception, Proxy, Secrets};
 use crate::registry::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
 use crate::world::World;
 
@@ -64,7 +64,7 @@ pub(super) fn outbound(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
     for service in world.registry().visible_to(&proxy.namespace) {
         let host_rules = rules_for(world, &service.host, &service.namespace, &proxy.namespace);
         for port in service.ports.iter().filter(|port| port.protocol != PortProtocol::Udp) {
-            let target = Target { world, service, port, rules: host_rules.as_ref() };
+            let target = Target { world, proxy, service, port, rules: host_rules.as_ref() };
             target.add(compiled, "", None, None);
             for subset in host_rules.iter().flat_map(|rules| &rules.subsets) {
                 target.add(compiled, &subset.name, Some(&subset.labels), Some(&subset.policy));
@@ -132,6 +132,7 @@ pub(super) fn inbound(proxy: &Proxy, service: &RegistryService, port: &ServicePo
 
 struct Target<'a> {
     world: &'a World,
+    proxy: &'a Proxy,
     service: &'a RegistryService,
     port: &'a ServicePortInfo,
     rules: Option<&'a HostRules<'a>>,
@@ -280,13 +281,13 @@ impl Target<'_> {
             CertificateValidationContext { match_typed_subject_alt_names: names.collect(), ..Default::default() };
         let combined = CombinedCertificateValidationContext {
             default_validation_context: Some(names),
-            validation_context_sds_secret_config: Some(sds("ROOTCA")),
+            validation_context_sds_secret_config: Some(sds("ROOTCA", &self.proxy.secrets)),
             ..Default::default()
         };
         let alpn: &[&str] = if self.port.protocol.is_http() { &["istio"] } else { &["istio-peer-exchange", "istio"] };
         let context = UpstreamTlsContext {
             common_tls_context: Some(CommonTlsContext {
-                tls_certificate_sds_secret_configs: vec![sds("default")],
+                tls_certificate_sds_secret_configs: vec![sds("default", &self.proxy.secrets)],
                 alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
                 validation_context_type: Some(ValidationContextType::CombinedValidationContext(combined)),
                 ..Default::default()
@@ -375,8 +376,13 @@ fn plain() -> TransportSocket {
     TransportSocket { name: "envoy.transport_sockets.raw_buffer".into(), config_type }
 }
 
-pub(super) fn sds(name: &str) -> SdsSecretConfig {
-    SdsSecretConfig { name: name.to_owned(), sds_config: ads() }
+/// Where the proxy gets a secret from.
+pub(super) fn sds(name: &str, secrets: &Secrets) -> SdsSecretConfig {
+    let sds_config = match secrets {
+        Secrets::Stream => ads(),
+        Secrets::Directory(dir) => file(&format!("{dir}/{name}.yaml")),
+    };
+    SdsSecretConfig { name: name.to_owned(), sds_config }
 }
 
 fn lb_policy(balancer: Option<&LoadBalancer>) -> LbPolicy {

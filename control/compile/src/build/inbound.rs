@@ -17,7 +17,7 @@ use super::value::{address, flag, ip_address, number};
 use super::{cluster, http, route};
 use crate::compile::Compiled;
 use crate::policy::mtls_mode;
-use crate::proxy::{Interception, Proxy};
+use crate::proxy::{Interception, Proxy, Secrets};
 use crate::registry::{RegistryService, ServicePortInfo};
 use crate::world::World;
 
@@ -107,7 +107,7 @@ fn chains(
             application_protocols: MESH_ALPN.iter().map(|one| (*one).to_owned()).collect(),
             ..Default::default()
         }),
-        transport_socket: Some(mesh_tls()),
+        transport_socket: Some(mesh_tls(&proxy.secrets)),
         ..plain()
     };
     let open = FilterChain {
@@ -135,14 +135,14 @@ fn at_port(mut chain: FilterChain, port: u16) -> FilterChain {
     chain
 }
 
-fn mesh_tls() -> TransportSocket {
+fn mesh_tls(secrets: &Secrets) -> TransportSocket {
     let alpn = ["h2", "http/1.1", "istio-peer-exchange", "istio"];
     let context = DownstreamTlsContext {
         common_tls_context: Some(CommonTlsContext {
-            tls_certificate_sds_secret_configs: vec![cluster::sds("default")],
+            tls_certificate_sds_secret_configs: vec![cluster::sds("default", secrets)],
             alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
             validation_context_type: Some(ValidationContextType::ValidationContextSdsSecretConfig(cluster::sds(
-                "ROOTCA",
+                "ROOTCA", secrets,
             ))),
             ..Default::default()
         }),

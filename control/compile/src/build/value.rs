@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::config::core::v3::address::Address as AddressKind;
 use envoy_types::pb::envoy::config::core::v3::config_source::ConfigSourceSpecifier;
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, AggregatedConfigSource, ApiVersion, ConfigSource, Metadata, SocketAddress,
+    Address, AggregatedConfigSource, ApiVersion, ConfigSource, Metadata, PathConfigSource, SocketAddress,
 };
 use envoy_types::pb::envoy::r#type::v3::FractionalPercent;
 use envoy_types::pb::envoy::r#type::v3::fractional_percent::DenominatorType;
@@ -45,6 +45,16 @@ pub(super) fn ip_address(ip: IpAddr, port: u16) -> Option<Address> {
 pub(super) fn ads() -> Option<ConfigSource> {
     Some(ConfigSource {
         config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
+        resource_api_version: ApiVersion::V3.into(),
+        ..Default::default()
+    })
+}
+
+/// "Read this file, and again when another takes its place."
+pub(super) fn file(path: &str) -> Option<ConfigSource> {
+    let source = PathConfigSource { path: path.to_owned(), ..Default::default() };
+    Some(ConfigSource {
+        config_source_specifier: Some(ConfigSourceSpecifier::PathConfigSource(source)),
         resource_api_version: ApiVersion::V3.into(),
         ..Default::default()
     })

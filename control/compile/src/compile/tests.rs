@@ -2,11 +2,12 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
+use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use orrery_api::Labels;
 
 use super::*;
-use crate::proxy::Interception;
+use crate::proxy::{Interception, Secrets};
 use crate::settings::Settings;
 
 const WORKLOADS: &str = r"
@@ -71,6 +72,7 @@ fn proxy(interception: Interception) -> Proxy {
         cluster_id: "Kubernetes".into(),
         interception,
         app_address: Some([127, 2, 0, 13].into()),
+        secrets: Secrets::Stream,
     }
 }
 
@@ -233,4 +235,34 @@ fn dangling_references_are_told_with_their_place() {
         ["spec.http[0].route[0].destination.host", "spec.http[0].route[1].destination.subset"],
         "{errors:#?}"
     );
+}
+
+#[test]
+fn every_extension_says_its_type() {
+    let routes: RouteConfiguration =
+        get(&compile(&world(&[WORKLOADS, RULES]), &proxy(Interception::None)), "http_proxy");
+    let all = routes.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let policies = all.filter_map(|route| match route.action.as_ref()? {
+        Action::Route(action) => action.retry_policy.as_ref(),
+        _ => None,
+    });
+    let predicates: Vec<_> = policies.flat_map(|policy| &policy.retry_host_predicate).collect();
+    assert!(!predicates.is_empty() && predicates.iter().all(|one| one.config_type.is_some()), "{predicates:?}");
+}
+
+#[test]
+fn an_envoy_reads_its_secrets_from_files() {
+    let in_files = Proxy { secrets: Secrets::Directory("/etc/mesh".to_owned()), ..proxy(Interception::None) };
+    let compiled = compile(&world(&[WORKLOADS]), &in_files);
+    let inbound = format!("{:?}", get::<Listener>(&compiled, "127.1.0.13_9080"));
+    let outbound = format!("{:?}", get::<Cluster>(&compiled, "outbound|9080||reviews.default.svc.cluster.local"));
+    for text in [inbound, outbound].map(|text| unpacked(&text)) {
+        assert!(text.contains("/etc/mesh/default.yaml") && text.contains("/etc/mesh/ROOTCA.yaml"), "{text}");
+    }
+}
+
+/// The text with packed messages, which `Debug` shows as numbers, made readable.
+fn unpacked(debug: &str) -> String {
+    let numbers = debug.split(['[', ']', ' ', ',']).filter_map(|word| word.parse::<u8>().ok());
+    numbers.map(char::from).collect()
 }
