@@ -4,7 +4,8 @@
 //! own file, which appears complete or not at all. It knows names and text, not what objects mean.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Longest file name that common file systems take, without the suffix of a temporary one.
@@ -39,7 +40,7 @@ impl Applied {
             // The watcher looks at *.yaml only.
             let temporary = path.with_extension("new");
             staged.push((temporary.clone(), path));
-            fs::write(&temporary, &document.text)
+            write_private(&temporary, &document.text)
         });
         let outcome = outcome.and_then(|()| staged.iter().try_for_each(|(from, to)| fs::rename(from, to)));
         if outcome.is_err() {
@@ -88,6 +89,16 @@ impl Applied {
     }
 }
 
+/// For the owner's eyes alone: Secrets are among the documents.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    // The mode counts only when the file is made.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +123,16 @@ mod tests {
         assert_eq!(read("default_VirtualService_b.example.yaml"), "two");
         assert!(applied.remove("default", "VirtualService", "a").unwrap());
         assert!(!applied.remove("default", "VirtualService", "a").unwrap());
+    }
+
+    #[test]
+    fn files_are_their_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let applied = Applied::new(directory.path());
+        applied.write(&[document("a", "one")]).unwrap();
+        let file = directory.path().join("applied/default_VirtualService_a.yaml");
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

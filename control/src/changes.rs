@@ -115,9 +115,11 @@ impl Changed {
             | Kind::Pod
             | Kind::Service
             | Kind::ServiceAccount => Family::RegistryEvents,
-            Kind::DestinationRule
+            Kind::ConfigMap
+            | Kind::DestinationRule
             | Kind::Gateway
             | Kind::PeerAuthentication
+            | Kind::Secret
             | Kind::ServiceEntry
             | Kind::VirtualService
             | Kind::WorkloadEntry => Family::ConfigEvents,

@@ -5,6 +5,7 @@ use std::fmt;
 /// A kind that the mesh reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    ConfigMap,
     Deployment,
     DestinationRule,
     EndpointSlice,
@@ -13,6 +14,7 @@ pub enum Kind {
     Namespace,
     PeerAuthentication,
     Pod,
+    Secret,
     Service,
     ServiceAccount,
     ServiceEntry,
@@ -32,10 +34,9 @@ pub enum KindError {
 }
 
 /// Kinds of Istio, Gateway API and installation that are not acted on yet.
-const NOT_SUPPORTED: [&str; 22] = [
+const NOT_SUPPORTED: [&str; 20] = [
     "AuthorizationPolicy",
     "BackendTLSPolicy",
-    "ConfigMap",
     "EnvoyFilter",
     "GRPCRoute",
     "GatewayClass",
@@ -46,7 +47,6 @@ const NOT_SUPPORTED: [&str; 22] = [
     "ProxyConfig",
     "ReferenceGrant",
     "RequestAuthentication",
-    "Secret",
     "Sidecar",
     "StatefulSet",
     "TCPRoute",
@@ -60,7 +60,8 @@ const NOT_SUPPORTED: [&str; 22] = [
 const NETWORKING: &[&str] = &["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"];
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
+        Self::ConfigMap,
         Self::Deployment,
         Self::DestinationRule,
         Self::EndpointSlice,
@@ -69,6 +70,7 @@ impl Kind {
         Self::Namespace,
         Self::PeerAuthentication,
         Self::Pod,
+        Self::Secret,
         Self::Service,
         Self::ServiceAccount,
         Self::ServiceEntry,
@@ -78,6 +80,7 @@ impl Kind {
 
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::ConfigMap => "ConfigMap",
             Self::Deployment => "Deployment",
             Self::DestinationRule => "DestinationRule",
             Self::EndpointSlice => "EndpointSlice",
@@ -86,6 +89,7 @@ impl Kind {
             Self::Namespace => "Namespace",
             Self::PeerAuthentication => "PeerAuthentication",
             Self::Pod => "Pod",
+            Self::Secret => "Secret",
             Self::Service => "Service",
             Self::ServiceAccount => "ServiceAccount",
             Self::ServiceEntry => "ServiceEntry",
@@ -102,7 +106,13 @@ impl Kind {
                 NETWORKING
             }
             Self::EndpointSlice => &["discovery.k8s.io/v1"],
-            Self::Endpoints | Self::Namespace | Self::Pod | Self::Service | Self::ServiceAccount => &["v1"],
+            Self::ConfigMap
+            | Self::Endpoints
+            | Self::Namespace
+            | Self::Pod
+            | Self::Secret
+            | Self::Service
+            | Self::ServiceAccount => &["v1"],
             Self::PeerAuthentication => &["security.istio.io/v1", "security.istio.io/v1beta1"],
         }
     }

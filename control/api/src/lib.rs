@@ -4,6 +4,8 @@
 //! line and field, and all of a file's mistakes are told at once. The crate knows single objects; whether what they
 //! refer to exists is for `orrery-compile`.
 
+mod config_map;
+mod credential;
 mod destination_rule;
 mod document;
 mod duration;
@@ -16,12 +18,15 @@ mod parse;
 mod peer_authentication;
 mod problem;
 mod reader;
+mod secret;
 mod selector;
 mod service_entry;
 mod virtual_service;
 mod visibility;
 mod yaml;
 
+pub use config_map::ConfigMap;
+pub use credential::{CredentialError, KeyPair, Roots};
 pub use destination_rule::{
     ClientTls, ClientTlsMode, ConnectionPool, DestinationRule, LoadBalancer, OutlierDetection, PortPolicy, Subset,
     TrafficPolicy,
@@ -34,6 +39,7 @@ pub use object::{Key, Meta, Object, Spec};
 pub use parse::parse;
 pub use peer_authentication::{MtlsMode, PeerAuthentication};
 pub use problem::{Located, Place, Problem};
+pub use secret::{Hidden, Secret};
 pub use selector::Labels;
 pub use service_entry::{EntryPort, Resolution, ServiceEntry, ServiceLocation, WorkloadEntry};
 pub use virtual_service::{

@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::config_map::ConfigMap;
 use crate::destination_rule::DestinationRule;
 use crate::gateway::Gateway;
 use crate::kind::Kind;
 use crate::kubernetes::{Endpoints, Pod, Service};
 use crate::peer_authentication::PeerAuthentication;
+use crate::secret::{self, Secret};
 use crate::selector::Labels;
 use crate::service_entry::{ServiceEntry, WorkloadEntry};
 use crate::virtual_service::VirtualService;
@@ -39,7 +41,7 @@ pub struct Object {
     pub spec: Spec,
     /// The file that it came from.
     pub file: String,
-    /// The document as it came, with its namespace filled in.
+    /// The document as it came, with its namespace filled in, and without what is secret: it can be shown.
     pub raw: Value,
 }
 
@@ -47,11 +49,13 @@ pub struct Object {
 #[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant)]
 pub enum Spec {
+    ConfigMap(ConfigMap),
     DestinationRule(DestinationRule),
     Endpoints(Endpoints),
     Gateway(Gateway),
     PeerAuthentication(PeerAuthentication),
     Pod(Pod),
+    Secret(Secret),
     Service(Service),
     ServiceEntry(ServiceEntry),
     VirtualService(VirtualService),
@@ -65,17 +69,29 @@ impl Object {
         self.key.clone()
     }
 
-    /// The document in YAML.
+    /// The document in YAML, whole: what is secret is in it, so it is for files that are kept safe, and never shown.
     pub fn to_yaml(&self) -> String {
+        let whole = match &self.spec {
+            Spec::Secret(secret) => &secret::with_data(&self.raw, secret),
+            _ => &self.raw,
+        };
         // JSON is YAML too, and a value that came from YAML can always be written as one or the other.
-        serde_saphyr::to_string(&self.raw).unwrap_or_else(|_| self.raw.to_string())
+        serde_saphyr::to_string(whole).unwrap_or_else(|_| whole.to_string())
+    }
+
+    /// What a Secret keeps, which its document does not show.
+    fn secret(&self) -> Option<&Secret> {
+        match &self.spec {
+            Spec::Secret(secret) => Some(secret),
+            _ => None,
+        }
     }
 }
 
 /// Equal when they say the same, wherever they came from.
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key && self.raw == other.raw
+        self.key == other.key && self.raw == other.raw && self.secret() == other.secret()
     }
 }
 

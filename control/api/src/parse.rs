@@ -6,8 +6,12 @@ use crate::problem::{Place, Problem};
 use crate::reader::{Fields, Reader, Subject};
 use crate::selector::Labels;
 use crate::yaml::{self, Node};
-use crate::{destination_rule, gateway, kubernetes, peer_authentication, service_entry, virtual_service};
+use crate::{
+    config_map, destination_rule, gateway, kubernetes, peer_authentication, secret, service_entry, virtual_service,
+};
 
+/// Where kubectl keeps the whole object once more: as secret as the object, and of no meaning.
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Longest name that Kubernetes allows.
 const LONGEST_NAME: usize = 253;
 
@@ -140,9 +144,11 @@ fn is_name(name: &str) -> bool {
 }
 
 fn metadata(fields: Fields<'_>) -> Meta {
+    let mut annotations = fields.text_map("annotations");
+    annotations.remove(LAST_APPLIED);
     let meta = Meta {
         labels: Labels(fields.text_map("labels")),
-        annotations: Labels(fields.text_map("annotations")),
+        annotations: Labels(annotations),
         created: fields.text("creationTimestamp").unwrap_or_default(),
     };
     // Kubernetes puts much more into metadata of living objects.
@@ -156,9 +162,11 @@ fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
             fields.ignore_rest();
             Some(Spec::Inert)
         }
+        Kind::ConfigMap => config_map::read(fields).map(Spec::ConfigMap),
         Kind::Endpoints => kubernetes::endpoints(fields).map(Spec::Endpoints),
         Kind::EndpointSlice => kubernetes::endpoint_slice(fields).map(Spec::Endpoints),
         Kind::Pod => kubernetes::pod(fields).map(Spec::Pod),
+        Kind::Secret => secret::read(fields).map(Spec::Secret),
         Kind::Service => kubernetes::service(fields).map(Spec::Service),
         Kind::DestinationRule => istio(fields).and_then(destination_rule::read).map(Spec::DestinationRule),
         Kind::Gateway => istio(fields).and_then(gateway::read).map(Spec::Gateway),
@@ -190,6 +198,9 @@ fn raw(document: &Node, key: &Key) -> serde_json::Value {
         && let Some(metadata) = raw.get_mut("metadata").and_then(serde_json::Value::as_object_mut)
     {
         metadata.insert("namespace".to_owned(), key.namespace.clone().into());
+    }
+    if key.kind == Kind::Secret {
+        secret::redact(&mut raw);
     }
     raw
 }
