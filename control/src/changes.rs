@@ -108,20 +108,32 @@ impl Changed {
     /// Counts the change as Istio does: traffic configuration here, what makes up services there.
     pub(crate) fn count(&self, metrics: &Metrics) {
         let family = match self.key.kind {
-            Kind::Deployment
+            Kind::DaemonSet
+            | Kind::Deployment
             | Kind::EndpointSlice
             | Kind::Endpoints
+            | Kind::Job
             | Kind::Namespace
             | Kind::Pod
+            | Kind::ReplicaSet
             | Kind::Service
-            | Kind::ServiceAccount => Family::RegistryEvents,
-            Kind::ConfigMap
+            | Kind::ServiceAccount
+            | Kind::StatefulSet => Family::RegistryEvents,
+            Kind::AuthorizationPolicy
+            | Kind::ConfigMap
             | Kind::DestinationRule
+            | Kind::EnvoyFilter
             | Kind::Gateway
+            | Kind::IstioOperator
+            | Kind::MeshInstall
             | Kind::PeerAuthentication
             | Kind::Secret
+            | Kind::ProxyConfig
+            | Kind::RequestAuthentication
             | Kind::ServiceEntry
+            | Kind::Telemetry
             | Kind::VirtualService
+            | Kind::WasmPlugin
             | Kind::WorkloadEntry => Family::ConfigEvents,
         };
         let event = match self.event {

@@ -112,7 +112,7 @@ pub(crate) fn one_document(text: &str) -> Value {
 
 impl Snapshot {
     /// All resources of a kind, in the order in which they came.
-    pub(crate) fn all<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
+    pub fn all<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Resource> {
         self.resources.iter().filter(move |resource| resource.kind == kind)
     }
 

@@ -17,10 +17,12 @@ mod object;
 mod parse;
 mod peer_authentication;
 mod problem;
+mod proxy_config;
 mod reader;
 mod secret;
 mod selector;
 mod service_entry;
+mod telemetry;
 mod virtual_service;
 mod visibility;
 mod yaml;
@@ -39,9 +41,14 @@ pub use object::{Key, Meta, Object, Spec};
 pub use parse::parse;
 pub use peer_authentication::{MtlsMode, PeerAuthentication};
 pub use problem::{Located, Place, Problem};
+pub use proxy_config::ProxyConfig;
 pub use secret::{Hidden, Secret};
 pub use selector::Labels;
 pub use service_entry::{EntryPort, Resolution, ServiceEntry, ServiceLocation, WorkloadEntry};
+pub use telemetry::{
+    AccessLogging, Comparison, Condition, CustomTag, Metric, MetricMatch, MetricOverride, Metrics, Pattern, Subject,
+    TagOverride, TagValue, TargetRef, Telemetry, TracingRule, WorkloadMode,
+};
 pub use virtual_service::{
     Abort, CorsPolicy, Delegate, Destination, Fault, FixedDelay, HeaderOperations, HttpMatch, HttpRoute, Mirror,
     Redirect, Retries, Rewrite, StringMatch, TcpRoute, VirtualService, WeightedDestination,

@@ -10,9 +10,11 @@ use crate::gateway::Gateway;
 use crate::kind::Kind;
 use crate::kubernetes::{Endpoints, Pod, Service};
 use crate::peer_authentication::PeerAuthentication;
+use crate::proxy_config::ProxyConfig;
 use crate::secret::{self, Secret};
 use crate::selector::Labels;
 use crate::service_entry::{ServiceEntry, WorkloadEntry};
+use crate::telemetry::Telemetry;
 use crate::virtual_service::VirtualService;
 
 /// What names an object.
@@ -56,11 +58,14 @@ pub enum Spec {
     PeerAuthentication(PeerAuthentication),
     Pod(Pod),
     Secret(Secret),
+    ProxyConfig(ProxyConfig),
     Service(Service),
     ServiceEntry(ServiceEntry),
+    Telemetry(Telemetry),
     VirtualService(VirtualService),
     WorkloadEntry(WorkloadEntry),
-    /// Read and kept, and of no effect on proxies: Deployment, Namespace, ServiceAccount.
+    /// Read and kept, and of no effect on proxies: Deployment, Namespace, ServiceAccount, and what
+    /// [`Kind::not_acted_on`] names.
     Inert,
 }
 

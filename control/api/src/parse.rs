@@ -7,7 +7,8 @@ use crate::reader::{Fields, Reader, Subject};
 use crate::selector::Labels;
 use crate::yaml::{self, Node};
 use crate::{
-    config_map, destination_rule, gateway, kubernetes, peer_authentication, secret, service_entry, virtual_service,
+    config_map, destination_rule, gateway, kubernetes, peer_authentication, proxy_config, secret, service_entry,
+    telemetry, virtual_service,
 };
 
 /// Where kubectl keeps the whole object once more: as secret as the object, and of no meaning.
@@ -158,7 +159,19 @@ fn metadata(fields: Fields<'_>) -> Meta {
 
 fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
     match head.key.kind {
-        Kind::Deployment | Kind::Namespace | Kind::ServiceAccount => {
+        Kind::AuthorizationPolicy
+        | Kind::DaemonSet
+        | Kind::Deployment
+        | Kind::EnvoyFilter
+        | Kind::IstioOperator
+        | Kind::Job
+        | Kind::MeshInstall
+        | Kind::Namespace
+        | Kind::ReplicaSet
+        | Kind::RequestAuthentication
+        | Kind::ServiceAccount
+        | Kind::StatefulSet
+        | Kind::WasmPlugin => {
             fields.ignore_rest();
             Some(Spec::Inert)
         }
@@ -171,6 +184,8 @@ fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
         Kind::DestinationRule => istio(fields).and_then(destination_rule::read).map(Spec::DestinationRule),
         Kind::Gateway => istio(fields).and_then(gateway::read).map(Spec::Gateway),
         Kind::PeerAuthentication => peer_authentication::read(fields).map(Spec::PeerAuthentication),
+        Kind::ProxyConfig => proxy_config::read(fields).map(Spec::ProxyConfig),
+        Kind::Telemetry => telemetry::read(fields).map(Spec::Telemetry),
         Kind::ServiceEntry => istio(fields).and_then(service_entry::read_entry).map(Spec::ServiceEntry),
         Kind::VirtualService => istio(fields).and_then(virtual_service::read).map(Spec::VirtualService),
         Kind::WorkloadEntry => istio(fields).and_then(service_entry::read_workload).map(Spec::WorkloadEntry),

@@ -21,6 +21,11 @@ pub struct References {
 pub fn validate_references<'a>(world: &World, objects: impl IntoIterator<Item = &'a Object>) -> References {
     let mut references = References::default();
     for object in objects {
+        if let Some(why) = object.key.kind.not_acted_on() {
+            let place = Place { line: 1, column: 1, field: String::new() };
+            let message = format!("{} is kept, and has no effect: {why}", object.key.kind);
+            references.warnings.push(problem(object, &place, message, String::new()));
+        }
         match &object.spec {
             Spec::VirtualService(service) => virtual_service(world, object, service, &mut references),
             Spec::DestinationRule(rule) => {

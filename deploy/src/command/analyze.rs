@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use orrery_analyze::{ALL, Finding, Snapshot, SnapshotBuilder};
+use orrery_api::Kind;
 use serde_json::{Value, json};
 
 use crate::cli::{AnalyzeArgs, MeshArgs, Output};
@@ -25,6 +26,7 @@ pub(super) async fn run(arguments: AnalyzeArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (snapshot, unreadable, what) = gather(&arguments).await?;
+    not_acted_on(&snapshot);
     let findings = told(&arguments, orrery_analyze::analyze(&snapshot, ALL));
     show(&findings, arguments.output)?;
     let failed = findings.iter().any(|finding| finding.code.level() >= arguments.failure_threshold.level());
@@ -79,6 +81,16 @@ async fn gather(arguments: &AnalyzeArgs) -> anyhow::Result<(Snapshot, bool, Stri
         }
     }
     Ok((builder.build(), unreadable, what.join(", ")))
+}
+
+/// What this mesh keeps and does not act on: no mistake, so not among the findings.
+fn not_acted_on(snapshot: &Snapshot) {
+    for kind in Kind::ALL {
+        let Some(why) = kind.not_acted_on() else { continue };
+        for resource in snapshot.all(kind.as_str()) {
+            print::note(&format!("{} has no effect here: {why}", resource.origin()));
+        }
+    }
 }
 
 /// The mesh to ask, if one is wanted and there.

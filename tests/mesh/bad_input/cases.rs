@@ -93,16 +93,16 @@ spec: {}
         says: "v9",
     },
     Case {
-        name: "unsupported_kind",
+        name: "foreign_kind",
         yaml: r#"
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
+apiVersion: example.com/v1
+kind: GatewayClas
 metadata:
   name: custom
 spec: {}
 "#,
         line: 2,
-        says: "EnvoyFilter",
+        says: "GatewayClas is no kind",
     },
     Case {
         name: "no_name",

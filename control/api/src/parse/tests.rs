@@ -77,11 +77,7 @@ fn unknown_kinds_and_versions_are_told_apart() {
             "VirtualService",
             "1:apiVersion VirtualService does not exist in networking.istio.io/v9",
         ),
-        (
-            "networking.istio.io/v1alpha3",
-            "EnvoyFilter",
-            "2:kind EnvoyFilter (networking.istio.io/v1alpha3) is not supported yet",
-        ),
+        ("v1", "Secrett", "2:kind Secrett is no kind"),
         (
             "gateway.networking.k8s.io/v1",
             "Gateway",
@@ -157,4 +153,14 @@ fn documents_survive_being_written() {
         let again = parse(&object.to_yaml(), "g", "default").unwrap_or_else(|p| panic!("{p:#?}\n{}", object.to_yaml()));
         assert_eq!(again, [object]);
     }
+}
+
+#[test]
+fn kinds_that_are_not_acted_on_do_not_stand_in_the_way_of_others() {
+    let text = "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: x}\nspec: {configPatches: []}\n\
+        ---\napiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: y}\nspec: {url: 'oci://a'}\n\
+        ---\napiVersion: v1\nkind: Namespace\nmetadata: {name: z}\n";
+    let objects = parse(text, "f.yaml", "default").unwrap();
+    let not_acted_on: Vec<_> = objects.iter().map(|object| object.key.kind.not_acted_on().is_some()).collect();
+    assert_eq!(not_acted_on, [true, true, false]);
 }
