@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::{Balancing, Endpoint, Health};
+use crate::cluster::{Balancing, Cluster, Endpoint, Health};
 use crate::forward::fnv;
 
 /// The endpoints that may take requests now, by position in the cluster's list.
@@ -27,6 +27,12 @@ pub struct Rotation {
 }
 
 impl Eligible {
+    /// Those of a cluster, by its own limit for panic.
+    pub fn of_cluster(cluster: &Cluster, is_ejected: impl Fn(usize) -> bool) -> Self {
+        let panic = cluster.outlier.map_or(0, |outlier| outlier.healthy_panic_percent);
+        Self::of(&cluster.endpoints.all, is_ejected, panic)
+    }
+
     /// The healthy endpoints of the best priority that has any. When fewer than `panic_percent` of a priority's
     /// endpoints are healthy, all of that priority count (Envoy's panic mode); 0 switches that off.
     pub fn of(endpoints: &[Arc<Endpoint>], is_ejected: impl Fn(usize) -> bool, panic_percent: u32) -> Self {

@@ -17,6 +17,40 @@ pub struct ConnectionView<'a> {
     pub application_protocols: &'a [&'a str],
 }
 
+/// What a connection's first bytes told to the listener's inspectors.
+#[derive(Clone, Copy, Debug)]
+pub enum FirstBytes<'a> {
+    /// A ClientHello.
+    Tls {
+        server_name: Option<&'a str>,
+        alpn: &'a [Box<str>],
+    },
+    Http1,
+    Http2,
+    /// Nothing: another protocol, or no inspector looked.
+    Opaque,
+}
+
+/// The chain for a connection to `destination` that begins so; see [`select_chain`].
+pub fn chain_for<'a>(
+    listener: &'a Listener,
+    destination: SocketAddr,
+    first: FirstBytes<'_>,
+) -> Option<&'a Arc<FilterChain>> {
+    let view = |transport, server_name, application_protocols: &[&str]| {
+        select_chain(listener, &ConnectionView { destination, transport, server_name, application_protocols })
+    };
+    match first {
+        FirstBytes::Tls { server_name, alpn } => {
+            let protocols: Vec<&str> = alpn.iter().map(|name| &**name).collect();
+            view(TransportProtocol::Tls, server_name, &protocols)
+        }
+        FirstBytes::Http1 => view(TransportProtocol::RawBuffer, None, &["http/1.1"]),
+        FirstBytes::Http2 => view(TransportProtocol::RawBuffer, None, &["h2c"]),
+        FirstBytes::Opaque => view(TransportProtocol::RawBuffer, None, &[]),
+    }
+}
+
 /// The chain for a connection, or the listener's default chain, or `None`: the connection is closed.
 pub fn select_chain<'a>(listener: &'a Listener, connection: &ConnectionView<'_>) -> Option<&'a Arc<FilterChain>> {
     let mut left: Vec<&Arc<FilterChain>> = listener.filter_chains.iter().collect();

@@ -8,6 +8,7 @@ pub mod balance;
 pub mod chain;
 pub mod cluster;
 pub mod cors;
+pub mod decide;
 pub mod fault;
 pub mod forward;
 pub mod listener;

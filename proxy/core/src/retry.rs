@@ -54,6 +54,16 @@ pub enum TryOutcome {
     PerTryTimeout,
 }
 
+/// What follows a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Its outcome stands.
+    Stand,
+    /// Its outcome stands, though another try was wanted: there have been as many as are allowed (flag URX).
+    Exhausted,
+    Again,
+}
+
 impl RetryOn {
     /// Reads a comma separated list; the second part of the answer names what was not understood.
     pub fn parse(list: &str) -> (Self, Vec<String>) {
@@ -93,6 +103,15 @@ impl RetryOn {
 }
 
 impl RetryPolicy {
+    /// What follows try number `number` (from 1).
+    pub fn next(&self, number: u32, outcome: TryOutcome) -> Next {
+        match (self.takes(outcome), number > self.num_retries) {
+            (false, _) => Next::Stand,
+            (true, true) => Next::Exhausted,
+            (true, false) => Next::Again,
+        }
+    }
+
     /// Whether a try that ended so may be followed by another.
     pub fn takes(&self, outcome: TryOutcome) -> bool {
         let on = self.on;

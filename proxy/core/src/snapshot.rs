@@ -1,6 +1,7 @@
 //! The whole configuration at one moment: immutable, shared, replaced as one.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
@@ -18,6 +19,25 @@ pub struct Snapshot {
     pub routes: HashMap<RouteConfigName, Arc<RouteTable>>,
     pub clusters: HashMap<ClusterName, Arc<Cluster>>,
     pub secrets: HashMap<SecretName, Arc<Secret>>,
+}
+
+/// A snapshot's listeners by the addresses that they serve.
+#[derive(Clone, Debug, Default)]
+pub struct ListenersByAddress(HashMap<SocketAddr, Arc<Listener>>);
+
+impl ListenersByAddress {
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self(snapshot.listeners.values().map(|listener| (listener.address, listener.clone())).collect())
+    }
+
+    /// The listener for a destination: of that address, else of any address with that port.
+    pub fn find(&self, destination: SocketAddr) -> Option<&Arc<Listener>> {
+        let any = match destination {
+            SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], destination.port())),
+            SocketAddr::V6(_) => SocketAddr::from(([0; 16], destination.port())),
+        };
+        self.0.get(&destination).or_else(|| self.0.get(&any))
+    }
 }
 
 impl Snapshot {

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use hyper::service::service_fn;
-use orrery_core::chain::{ConnectionView, select_chain};
+use orrery_core::chain::{FirstBytes, chain_for};
 use orrery_core::listener::{
-    Codec, Direction, FilterChain, HttpConnectionManager, Listener, NetworkFilter, OriginalDst, TransportProtocol,
+    Codec, Direction, FilterChain, HttpConnectionManager, Listener, NetworkFilter, OriginalDst,
 };
 use orrery_net::activity::Activity;
 use orrery_net::addr::Addresses;
@@ -166,25 +166,13 @@ async fn serve_or_refuse(
 }
 
 fn choose_chain(listener: &Listener, addresses: &Addresses, found: &Found) -> Option<Arc<FilterChain>> {
-    let mut protocols: Vec<&str> = Vec::new();
-    let (transport, server_name) = match found {
-        Found::Tls(hello) => {
-            protocols.extend(hello.alpn.iter().map(|name| &**name));
-            (TransportProtocol::Tls, hello.server_name.as_deref())
-        }
-        Found::Http1 => {
-            protocols.push("http/1.1");
-            (TransportProtocol::RawBuffer, None)
-        }
-        Found::Http2 => {
-            protocols.push("h2c");
-            (TransportProtocol::RawBuffer, None)
-        }
-        Found::Opaque => (TransportProtocol::RawBuffer, None),
+    let first = match found {
+        Found::Tls(hello) => FirstBytes::Tls { server_name: hello.server_name.as_deref(), alpn: &hello.alpn },
+        Found::Http1 => FirstBytes::Http1,
+        Found::Http2 => FirstBytes::Http2,
+        Found::Opaque => FirstBytes::Opaque,
     };
-    let view =
-        ConnectionView { destination: addresses.original.0, transport, server_name, application_protocols: &protocols };
-    select_chain(listener, &view).cloned()
+    chain_for(listener, addresses.original.0, first).cloned()
 }
 
 async fn end_tls(

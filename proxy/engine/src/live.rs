@@ -102,10 +102,9 @@ impl LiveCluster {
     }
 
     fn refresh_eligible(&self) {
-        let panic = self.config.outlier.map_or(0, |outlier| outlier.healthy_panic_percent);
         let ejected =
             |at: usize| self.endpoints.get(at).is_some_and(|endpoint| endpoint.state.outlier.get().is_ejected());
-        *self.eligible.borrow_mut() = Eligible::of(&self.config.endpoints.all, ejected, panic);
+        *self.eligible.borrow_mut() = Eligible::of_cluster(&self.config, ejected);
     }
 
     /// Chooses an endpoint; those in `avoid` are taken only if nothing else is drawn in a few tries.

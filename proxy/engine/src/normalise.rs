@@ -19,7 +19,7 @@ const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// What a request wants the connection to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tunnel {
+pub enum Tunnel {
     None,
     /// HTTP/1 `Upgrade: websocket`.
     WebSocket,
@@ -28,7 +28,7 @@ pub(crate) enum Tunnel {
 }
 
 /// Checks and cleans a request's head. Afterwards the authority is in the URI and in no `host` header that differs.
-pub(crate) fn normalise(parts: &mut Parts, manager: &HttpConnectionManager) -> Result<Tunnel, Reject> {
+pub fn normalise(parts: &mut Parts, manager: &HttpConnectionManager) -> Result<Tunnel, Reject> {
     check_version(parts.version, manager)?;
     check_framing(parts)?;
     let tunnel = find_tunnel(parts, manager)?;

@@ -13,7 +13,7 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Why a request did not get an upstream's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reject {
+pub enum Reject {
     BadRequest(BadRequest),
     ConnectFailed,
     ConnectTimeout,
@@ -37,7 +37,7 @@ pub(crate) enum Reject {
 
 /// What is wrong with a request that another server could read differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadRequest {
+pub enum BadRequest {
     Connect,
     ContentLength,
     Host,
@@ -48,7 +48,7 @@ pub(crate) enum BadRequest {
 }
 
 impl Reject {
-    pub(crate) fn status(self) -> StatusCode {
+    pub fn status(self) -> StatusCode {
         match self {
             Self::BadRequest(BadRequest::Version) => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::BadRequest(_) | Self::RequestBroken => StatusCode::BAD_REQUEST,
@@ -74,7 +74,7 @@ impl Reject {
     }
 
     /// Envoy's response flag.
-    pub(crate) fn flag(self) -> ResponseFlags {
+    pub fn flag(self) -> ResponseFlags {
         match self {
             Self::BadRequest(_) | Self::OldVersion | Self::RequestBroken => ResponseFlags::DPE,
             Self::ConnectFailed | Self::ConnectTimeout | Self::TlsFailed => ResponseFlags::UF,
@@ -93,7 +93,7 @@ impl Reject {
     }
 
     /// Envoy's `RESPONSE_CODE_DETAILS`.
-    pub(crate) fn details(self) -> &'static str {
+    pub fn details(self) -> &'static str {
         match self {
             Self::BadRequest(BadRequest::Connect) => "http1.invalid_connect",
             Self::BadRequest(BadRequest::ContentLength) => "http1.content_length_not_allowed",
@@ -123,7 +123,7 @@ impl Reject {
     }
 
     /// What a person is told.
-    pub(crate) fn text(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
             Self::BadRequest(BadRequest::Connect) => "CONNECT needs host:port and no body",
             Self::BadRequest(BadRequest::ContentLength) => "content-length must be one decimal number",
@@ -153,7 +153,7 @@ impl Reject {
     }
 
     /// The gRPC status that a gRPC client gets in place of the HTTP status.
-    pub(crate) fn grpc(self) -> u32 {
+    pub fn grpc(self) -> u32 {
         if let Self::FaultAbort(AbortAnswer::Grpc(code)) = self {
             return code;
         }
@@ -168,7 +168,7 @@ impl Reject {
     }
 
     /// The answer's head and body.
-    pub(crate) fn answer(self, grpc: bool) -> (Response<()>, Bytes) {
+    pub fn answer(self, grpc: bool) -> (Response<()>, Bytes) {
         let mut response = Response::new(());
         let headers: &mut HeaderMap = response.headers_mut();
         if grpc || matches!(self, Self::FaultAbort(AbortAnswer::Grpc(_))) {

@@ -1,33 +1,32 @@
-//! The pipeline of a request, phase by phase in this order: normalise, prepare, route, CORS, fault, send, finish.
-//! Every exit before an upstream's answer is a `Reject`.
+//! The pipeline of a request, phase by phase in this order: normalise, prepare, decide, hold back, send, finish.
+//! Every exit before an upstream's answer is a `Reject`. What is decided is in `orrery_core::decide`.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderName, LOCATION};
+use http::header::HOST;
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use orrery_core::forward::{apply, hash_key, location, pick_cluster, rewrite_path};
+use orrery_core::decide::{Action, Draws, Matched, OwnAnswer, Permission, Plan, decide};
+use orrery_core::forward::hash_key;
 use orrery_core::listener::{Direction, ForwardedFor};
 use orrery_core::matching::RequestView;
-use orrery_core::route::{
-    Forward, HeaderOp, HostRewrite, Redirect, Route, RouteAction, RouteTable, VirtualHost, WeightedCluster,
-};
-use orrery_core::select::select;
+use orrery_core::route::RouteTable;
+use orrery_emit::flags::ResponseFlags;
 
 use crate::attempt::Call;
 use crate::body::{Keep, RequestBody};
 use crate::connection::Connection;
-use crate::cors::{Cors, Permission};
 use crate::exchange::{DownBody, Limits};
+use crate::live::LiveCluster;
 use crate::normalise::{Tunnel, normalise, strip_hops};
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::send::{Answer, send};
 use crate::worker::View;
-use crate::{cors, fault, headers, mirror, peer, trace, tunnel};
+use crate::{headers, mirror, peer, trace, tunnel};
 
 /// Serves one request.
 pub(crate) async fn handle(connection: Rc<Connection>, request: Request<Incoming>) -> Response<DownBody> {
@@ -52,15 +51,6 @@ enum Outcome {
     Tunnel(Box<tunnel::Opened>),
 }
 
-/// What applies to a request once it is routed.
-pub(crate) struct Plan<'a> {
-    pub(crate) table: &'a RouteTable,
-    pub(crate) virtual_host: &'a VirtualHost,
-    pub(crate) route: &'a Route,
-    pub(crate) forward: &'a Forward,
-    pub(crate) destination: &'a WeightedCluster,
-}
-
 async fn run(
     connection: &Rc<Connection>,
     view: &Rc<View>,
@@ -79,36 +69,19 @@ async fn run(
     };
     record.describe(&parts, span);
     let table = view.snapshot.routes_of(manager).ok_or(Reject::NoRoute)?;
-    let (virtual_host, route) = choose_route(connection, table, &parts, record)?;
-    if let Cors::Answer(headers) = cors::apply(connection, route, &parts, granted) {
-        // As in Envoy's order of filters, an injected fault hits preflights too.
-        fault::apply(connection, route, record).await?;
-        record.answered_directly();
-        return Ok(Outcome::Own { status: StatusCode::OK, headers, body: Bytes::new() });
-    }
-    let forward = match &route.action {
-        RouteAction::Forward(forward) => forward,
-        RouteAction::Redirect(redirect) => return Ok(redirected(connection, redirect, route, &parts, record)),
-        RouteAction::DirectResponse { status, body } => {
-            record.answered_directly();
-            return Ok(Outcome::Own { status: *status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body) });
-        }
-        RouteAction::None => return Err(Reject::NoRoute),
+    let then = match next(connection, view, table, &parts, record, granted)? {
+        Next { delay: None, then } => then,
+        // Boxed: hardly any request comes here, and every connection would have to hold room for the timer.
+        Next { delay: Some(delay), then } => Box::pin(hold_back(delay, then, record)).await,
     };
-    let destination = pick_cluster(&forward.clusters, connection.worker.random()).ok_or(Reject::NoEndpoint)?;
-    let plan = Plan { table, virtual_host, route, forward, destination };
-    let cluster = connection.worker.cluster(view, &destination.name).ok_or_else(|| {
-        record.set_host(&parts.headers);
-        Reject::NoCluster(forward.cluster_not_found)
-    })?;
-    if cluster.config.service.is_none() {
-        record.set_host(&parts.headers);
-    }
-    record.set_cluster(&cluster);
-    fault::apply(connection, route, record).await?;
+    let (plan, cluster) = match then.destination(record)? {
+        Ok(destination) => destination,
+        Err(answered) => return Ok(*answered),
+    };
+    let forward = plan.forward;
     let hash = hash_of(connection, &plan, &parts);
-    rewrite(&plan, &mut parts)?;
-    let count_attempts = virtual_host.include_attempt_count;
+    plan.rewrite(&mut parts).map_err(|_invalid| Reject::NoRoute)?;
+    let count_attempts = plan.virtual_host.include_attempt_count;
     let call = Call { connection, view, cluster: &cluster, forward, count_attempts, hash };
     if tunnel != Tunnel::None {
         return Box::pin(tunnel::open(&call, tunnel, parts, record))
@@ -158,41 +131,82 @@ fn request_view<'a>(connection: &Connection, parts: &'a Parts) -> RequestView<'a
     }
 }
 
-fn choose_route<'a>(
-    connection: &Connection,
-    table: &'a RouteTable,
-    parts: &Parts,
-    record: &mut Record,
-) -> Result<(&'a VirtualHost, &'a Route), Reject> {
-    let random = connection.worker.random() as u32;
-    match select(table, &request_view(connection, parts), random) {
-        Ok(selected) => {
-            record.set_route(&selected.route.name, selected.route.operation.as_ref());
-            Ok((selected.virtual_host, selected.route))
-        }
-        Err(_nothing) => {
-            if connection.manager.forwarded_for == ForwardedFor::Trust {
-                record.set_host(&parts.headers);
+/// What is done for a request, and how long it is held back before.
+struct Next<'a> {
+    delay: Option<Duration>,
+    then: Then<'a>,
+}
+
+type Destination<'a> = (Plan<'a>, Rc<LiveCluster>);
+
+enum Then<'a> {
+    Forward(Plan<'a>, Rc<LiveCluster>),
+    Answer(Box<OwnAnswer<'a>>),
+    Refuse(Reject),
+}
+
+impl<'a> Then<'a> {
+    /// Where to send the request, or the answer that it has got already.
+    fn destination(self, record: &mut Record) -> Result<Result<Destination<'a>, Box<Outcome>>, Reject> {
+        match self {
+            Self::Forward(plan, cluster) => Ok(Ok((plan, cluster))),
+            Self::Answer(own) => {
+                record.answered_directly();
+                let body = own.body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body));
+                Ok(Err(Box::new(Outcome::Own { status: own.status, headers: own.headers, body })))
             }
-            Err(Reject::NoRoute)
+            Self::Refuse(reject) => Err(reject),
         }
     }
 }
 
-fn redirected(
+async fn hold_back<'a>(delay: Duration, then: Then<'a>, record: &mut Record) -> Then<'a> {
+    record.flag(ResponseFlags::DI);
+    tokio::time::sleep(delay).await;
+    then
+}
+
+/// Decides, and tells the record what the request was matched to.
+fn next<'a>(
     connection: &Connection,
-    redirect: &Redirect,
-    route: &Route,
+    view: &View,
+    table: &'a RouteTable,
     parts: &Parts,
     record: &mut Record,
-) -> Outcome {
-    record.answered_directly();
-    let to = location(redirect, &route.matches.path, &request_view(connection, parts));
-    let mut headers = HeaderMap::new();
-    if let Ok(to) = HeaderValue::from_str(&to) {
-        headers.insert(LOCATION, to);
+    granted: &mut Option<Permission>,
+) -> Result<Next<'a>, Reject> {
+    let (one, other) = (connection.worker.random(), connection.worker.random());
+    let draws = Draws {
+        route: one as u32,
+        delay: (one >> 32) as u32,
+        abort: other as u32,
+        cluster: connection.worker.random(),
+    };
+    let Ok(decided) = decide(&connection.manager, table, &request_view(connection, parts), draws) else {
+        if connection.manager.forwarded_for == ForwardedFor::Trust {
+            record.set_host(&parts.headers);
+        }
+        return Err(Reject::NoRoute);
+    };
+    *granted = decided.permission;
+    let Matched { route, destination, .. } = decided.matched;
+    record.set_route(&route.name, route.operation.as_ref());
+    let cluster = destination.and_then(|to| connection.worker.cluster(view, &to.name));
+    if destination.is_some() && cluster.as_ref().is_none_or(|cluster| cluster.config.service.is_none()) {
+        record.set_host(&parts.headers);
     }
-    Outcome::Own { status: redirect.status, headers, body: Bytes::new() }
+    if let Some(cluster) = &cluster {
+        record.set_cluster(cluster);
+    }
+    let then = match (decided.action, cluster) {
+        (Action::Forward(plan), Some(cluster)) => Then::Forward(plan, cluster),
+        (Action::Forward(plan), None) => Then::Refuse(Reject::NoCluster(plan.forward.cluster_not_found)),
+        (Action::Answer(own), _) => Then::Answer(own),
+        (Action::Abort(answer), _) => Then::Refuse(Reject::FaultAbort(answer)),
+        (Action::NoDestination, _) => Then::Refuse(Reject::NoEndpoint),
+        (Action::NoAction, _) => Then::Refuse(Reject::NoRoute),
+    };
+    Ok(Next { delay: decided.delay, then })
 }
 
 fn hash_of(connection: &Connection, plan: &Plan<'_>, parts: &Parts) -> Option<u64> {
@@ -201,42 +215,6 @@ fn hash_of(connection: &Connection, plan: &Plan<'_>, parts: &Parts) -> Option<u6
     }
     let client = connection.downstream.addresses.peer.ip().to_string();
     hash_key(&plan.forward.hash, &request_view(connection, parts), &client)
-}
-
-/// Header changes from the most specific level to the least, then host and path.
-fn rewrite(plan: &Plan<'_>, parts: &mut Parts) -> Result<(), Reject> {
-    const AUTHORITY: HeaderName = HeaderName::from_static("host");
-    let levels =
-        [&plan.destination.header_ops, &plan.route.header_ops, &plan.virtual_host.header_ops, &plan.table.header_ops];
-    for level in levels {
-        apply_request(&level.request, &mut parts.headers);
-    }
-    match &plan.forward.host_rewrite {
-        Some(HostRewrite::Literal(host)) => {
-            parts.headers.insert(AUTHORITY, host.clone());
-        }
-        Some(HostRewrite::Endpoint) | None => {}
-    }
-    if let Some(rewrite) = &plan.forward.path_rewrite {
-        let target = rewrite_path(rewrite, &plan.route.matches.path, parts.uri.path(), parts.uri.query());
-        let target = PathAndQuery::try_from(target).map_err(|_invalid| Reject::NoRoute)?;
-        parts.uri = Uri::from(target);
-    }
-    Ok(())
-}
-
-/// The host may be replaced, never removed or repeated.
-fn apply_request(operations: &[HeaderOp], headers: &mut HeaderMap) {
-    if operations.is_empty() {
-        return;
-    }
-    let host = headers.get(HOST).cloned();
-    apply(operations, headers);
-    if headers.get_all(HOST).iter().count() != 1
-        && let Some(host) = host
-    {
-        headers.insert(HOST, host);
-    }
 }
 
 /// Makes an upstream's answer ours: hop-by-hop headers out, peer metadata learnt, configured changes applied.
@@ -256,11 +234,7 @@ fn take_answer(
     {
         endpoint.state().learn_peer(peer);
     }
-    let levels =
-        [&plan.destination.header_ops, &plan.route.header_ops, &plan.virtual_host.header_ops, &plan.table.header_ops];
-    for level in levels {
-        apply(&level.response, headers);
-    }
+    plan.change_answer(headers);
     headers::finish(headers, connection, answer.service_ms);
     if exchanged == Exchanged::Yes {
         connection.worker.shared.metadata.add(headers);

@@ -12,7 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use orrery_core::cluster::Discovery;
 use orrery_core::outlier::EndpointResult;
-use orrery_core::retry::{RetryPolicy, TryOutcome};
+use orrery_core::retry::{Next, RetryPolicy, TryOutcome};
 use orrery_core::select::without_port;
 use orrery_emit::flags::ResponseFlags;
 use smallvec::SmallVec;
@@ -101,11 +101,14 @@ async fn tries(call: &Call<'_>, parts: Parts, body: &RequestBody, record: &mut R
             Ok(sent) => Some(outcome_of(&sent.response)),
             Err(failure) => failure.outcome(),
         };
-        let wanted = policy.filter(|policy| outcome.is_some_and(|outcome| policy.takes(outcome)));
-        let Some(policy) = wanted else { return result.map_err(TryFailure::reject) };
-        if number > policy.num_retries {
-            record.flag(ResponseFlags::URX);
-            return result.map_err(TryFailure::reject);
+        let (Some(policy), Some(outcome)) = (policy, outcome) else { return result.map_err(TryFailure::reject) };
+        match policy.next(number, outcome) {
+            Next::Stand => return result.map_err(TryFailure::reject),
+            Next::Exhausted => {
+                record.flag(ResponseFlags::URX);
+                return result.map_err(TryFailure::reject);
+            }
+            Next::Again => {}
         }
         if !head.is_there() || !body.is_replayable() {
             return result.map_err(TryFailure::reject);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use orrery_core::listener::Listener;
 use orrery_core::names::{ClusterName, ListenerName};
-use orrery_core::snapshot::Snapshot;
+use orrery_core::snapshot::{ListenersByAddress, Snapshot};
 use orrery_emit::labels::Workload;
 use orrery_net::activity::{Activity, Command, Phase};
 use orrery_net::listener::accept;
@@ -53,7 +53,7 @@ pub(crate) enum Order {
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) snapshot: Arc<Snapshot>,
-    by_address: HashMap<SocketAddr, Arc<Listener>>,
+    by_address: ListenersByAddress,
 }
 
 /// A worker's state.
@@ -93,17 +93,13 @@ pub(crate) struct Listed {
 
 impl View {
     fn new(snapshot: Arc<Snapshot>) -> Self {
-        let by_address = snapshot.listeners.values().map(|listener| (listener.address, listener.clone())).collect();
+        let by_address = ListenersByAddress::of(&snapshot);
         Self { snapshot, by_address }
     }
 
-    /// The listener for an original destination: that address, else any address with that port.
+    /// The listener for an original destination.
     pub(crate) fn listener_for(&self, destination: SocketAddr) -> Option<&Arc<Listener>> {
-        let any = match destination {
-            SocketAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], destination.port())),
-            SocketAddr::V6(_) => SocketAddr::from(([0; 16], destination.port())),
-        };
-        self.by_address.get(&destination).or_else(|| self.by_address.get(&any))
+        self.by_address.find(destination)
     }
 }
 
