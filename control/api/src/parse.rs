@@ -182,7 +182,7 @@ fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
         Kind::Secret => secret::read(fields).map(Spec::Secret),
         Kind::Service => kubernetes::service(fields).map(Spec::Service),
         Kind::DestinationRule => istio(fields).and_then(destination_rule::read).map(Spec::DestinationRule),
-        Kind::Gateway => istio(fields).and_then(gateway::read).map(Spec::Gateway),
+        Kind::Gateway => istio(fields).and_then(|spec| gateway::read(spec, &head.key.namespace)).map(Spec::Gateway),
         Kind::PeerAuthentication => peer_authentication::read(fields).map(Spec::PeerAuthentication),
         Kind::ProxyConfig => proxy_config::read(fields).map(Spec::ProxyConfig),
         Kind::Telemetry => telemetry::read(fields).map(Spec::Telemetry),

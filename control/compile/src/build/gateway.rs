@@ -22,7 +22,7 @@ pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
     for (key, gateway) in world.gateways() {
         if gateway.selector.select(&proxy.labels) {
             let name = format!("{}/{}", key.namespace, key.name);
-            for server in gateway.servers.iter().filter(|server| matches!(server.protocol, "HTTP" | "HTTP2" | "GRPC")) {
+            for server in gateway.servers.iter().filter(|server| server.protocol.is_plain_http()) {
                 ports.entry(server.port).or_default().push((name.clone(), server));
             }
         }
@@ -82,8 +82,8 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
 /// The narrower of a virtual service's host and a server's hosts, where they meet.
 fn common(host: &str, server: &Server) -> Option<String> {
     let mut found = server.hosts.iter().filter_map(|wanted| {
-        let wanted = wanted.value.to_ascii_lowercase();
-        if covers(&wanted, host) { Some(host.to_owned()) } else { covers(host, &wanted).then_some(wanted) }
+        let wanted = &wanted.host.value;
+        if covers(wanted, host) { Some(host.to_owned()) } else { covers(host, wanted).then(|| wanted.clone()) }
     });
     found.next()
 }
