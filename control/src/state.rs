@@ -153,7 +153,7 @@ impl State {
 
     pub(crate) fn counts(&self) -> Counts {
         Counts {
-            services: self.world.registry().services().count(),
+            services: self.world.registry().len(),
             virtual_services: self.world.of_kind(Kind::VirtualService).count(),
         }
     }

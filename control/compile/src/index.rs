@@ -1,83 +1,192 @@
-//! Policies and routes by the hosts and namespaces that they are for, made once per change of the world.
+//! Objects by kind and namespace, and routes and rules by the hosts that they name; kept up to date change by change.
 //!
 //! Everything is in the order in which conflicts are decided: oldest first, then by name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use orrery_api::{Key, Kind, Object, Spec};
 
-use crate::names::covers;
-use crate::world::World;
+use crate::fact::{Fact, Recorder, Touched};
+use crate::names::{candidate, covers};
+
+/// An object's place in the order: when it was created, and its key.
+type Rank = Arc<(String, Key)>;
 
 /// What compilation looks up for every service, endpoint and proxy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
-    pub(crate) gateways: Vec<Key>,
-    /// PeerAuthentications by their namespace.
-    pub(crate) peer_authentications: HashMap<String, Vec<Key>>,
+    kinds: HashMap<Kind, BTreeSet<Rank>>,
+    namespaces: HashMap<(Kind, String), BTreeSet<Rank>>,
     pub(crate) destination_rules: ByHost,
     pub(crate) virtual_services: ByHost,
+    entries: HashMap<Key, Entry>,
+    /// Objects by the services that names in them would stand for, if those services existed.
+    waiting: HashMap<String, BTreeSet<Key>>,
+}
+
+/// Where an object is in the index.
+#[derive(Debug)]
+struct Entry {
+    rank: Rank,
+    hosts: Vec<String>,
+    candidates: Vec<String>,
 }
 
 /// Objects by the hosts that they name, short names resolved.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ByHost {
-    all: Vec<(Key, Vec<String>)>,
-    exact: HashMap<String, Vec<Key>>,
+    kind: Kind,
+    recorder: Arc<Recorder>,
+    all: BTreeMap<Rank, Vec<String>>,
+    exact: HashMap<String, BTreeSet<Rank>>,
     /// `*` and `*.example.com`.
-    wildcard: Vec<(String, Key)>,
+    wildcard: BTreeMap<Rank, Vec<String>>,
 }
 
 impl Index {
-    pub(crate) fn of(world: &World) -> Self {
-        let mut objects: Vec<&Object> = world.objects().collect();
-        objects.sort_by(|one, other| one.meta.created.cmp(&other.meta.created).then_with(|| one.key.cmp(&other.key)));
-        let mut index = Self::default();
-        for object in objects {
-            let resolve = |host: &str| world.resolve(host, &object.key.namespace);
-            match &object.spec {
-                Spec::DestinationRule(rule) => {
-                    index.destination_rules.add(&object.key, vec![resolve(&rule.host.value)]);
-                }
-                Spec::VirtualService(service) => {
-                    let hosts = service.hosts.iter().map(|host| resolve(&host.value)).collect();
-                    index.virtual_services.add(&object.key, hosts);
-                }
-                _ if object.key.kind == Kind::Gateway => index.gateways.push(object.key.clone()),
-                _ if object.key.kind == Kind::PeerAuthentication => {
-                    let namespace = object.key.namespace.clone();
-                    index.peer_authentications.entry(namespace).or_default().push(object.key.clone());
-                }
-                _ => {}
-            }
+    pub(crate) fn new(recorder: &Arc<Recorder>) -> Self {
+        Self {
+            kinds: HashMap::new(),
+            namespaces: HashMap::new(),
+            destination_rules: ByHost::new(Kind::DestinationRule, recorder),
+            virtual_services: ByHost::new(Kind::VirtualService, recorder),
+            entries: HashMap::new(),
+            waiting: HashMap::new(),
         }
-        index
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        object: &Object,
+        domain: &str,
+        resolve: impl Fn(&str) -> String,
+        touched: &mut Touched,
+    ) {
+        let key = &object.key;
+        let written: Vec<&str> = match &object.spec {
+            Spec::DestinationRule(rule) => vec![&rule.host.value],
+            Spec::VirtualService(service) => service.hosts.iter().map(|host| host.value.as_str()).collect(),
+            _ => Vec::new(),
+        };
+        let entry = Entry {
+            rank: Arc::new((object.meta.created.clone(), key.clone())),
+            hosts: written.iter().map(|host| resolve(host)).collect(),
+            candidates: written.iter().filter_map(|host| candidate(host, domain)).collect(),
+        };
+        self.kinds.entry(key.kind).or_default().insert(Arc::clone(&entry.rank));
+        self.namespaces.entry((key.kind, key.namespace.clone())).or_default().insert(Arc::clone(&entry.rank));
+        for candidate in &entry.candidates {
+            self.waiting.entry(candidate.clone()).or_default().insert(key.clone());
+        }
+        if let Some(by_host) = self.by_host(key.kind) {
+            by_host.add(&entry, touched);
+        }
+        self.entries.insert(key.clone(), entry);
+    }
+
+    pub(crate) fn remove(&mut self, key: &Key, touched: &mut Touched) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        take(&mut self.kinds, &key.kind, &entry.rank);
+        take(&mut self.namespaces, &(key.kind, key.namespace.clone()), &entry.rank);
+        for candidate in &entry.candidates {
+            take(&mut self.waiting, candidate, key);
+        }
+        if let Some(by_host) = self.by_host(key.kind) {
+            by_host.remove(&entry, touched);
+        }
+    }
+
+    fn by_host(&mut self, kind: Kind) -> Option<&mut ByHost> {
+        [&mut self.destination_rules, &mut self.virtual_services].into_iter().find(|by_host| by_host.kind == kind)
+    }
+
+    /// Objects in which a name means this host if it is a service.
+    pub(crate) fn waiting_for(&self, host: &str) -> Vec<Key> {
+        self.waiting.get(host).into_iter().flatten().cloned().collect()
+    }
+
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Key> {
+        keys(self.kinds.get(&kind))
+    }
+
+    pub(crate) fn of_kind_in(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = &Key> {
+        keys(self.namespaces.get(&(kind, namespace.to_owned())))
     }
 }
 
 impl ByHost {
-    fn add(&mut self, key: &Key, hosts: Vec<String>) {
-        for host in &hosts {
+    fn new(kind: Kind, recorder: &Arc<Recorder>) -> Self {
+        Self {
+            kind,
+            recorder: Arc::clone(recorder),
+            all: BTreeMap::new(),
+            exact: HashMap::new(),
+            wildcard: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, entry: &Entry, touched: &mut Touched) {
+        for host in &entry.hosts {
             match host.starts_with('*') {
-                true => self.wildcard.push((host.clone(), key.clone())),
-                false => self.exact.entry(host.clone()).or_default().push(key.clone()),
+                true => self.wildcard.entry(Arc::clone(&entry.rank)).or_default().push(host.clone()),
+                false => {
+                    self.exact.entry(host.clone()).or_default().insert(Arc::clone(&entry.rank));
+                }
             }
         }
-        self.all.push((key.clone(), hosts));
+        self.all.insert(Arc::clone(&entry.rank), entry.hosts.clone());
+        self.touch(entry, touched);
+    }
+
+    fn remove(&mut self, entry: &Entry, touched: &mut Touched) {
+        for host in &entry.hosts {
+            take(&mut self.exact, host, &entry.rank);
+        }
+        self.wildcard.remove(&entry.rank);
+        self.all.remove(&entry.rank);
+        self.touch(entry, touched);
+    }
+
+    fn touch(&self, entry: &Entry, touched: &mut Touched) {
+        for host in &entry.hosts {
+            match host.starts_with('*') {
+                true => drop(touched.patterns.insert((self.kind, host.clone()))),
+                false => drop(touched.facts.insert(Fact::Naming(self.kind, host.clone()))),
+            }
+        }
+        touched.facts.insert(Fact::Kind(self.kind));
     }
 
     /// All objects with their resolved hosts.
     pub(crate) fn all(&self) -> impl Iterator<Item = (&Key, &[String])> {
-        self.all.iter().map(|(key, hosts)| (key, hosts.as_slice()))
+        self.recorder.note(|| Fact::Kind(self.kind));
+        self.all.iter().map(|(rank, hosts)| (&rank.1, hosts.as_slice()))
     }
 
     /// Objects that name this very host.
     pub(crate) fn exactly(&self, host: &str) -> impl Iterator<Item = &Key> {
-        self.exact.get(host).into_iter().flatten()
+        self.recorder.note(|| Fact::Naming(self.kind, host.to_owned()));
+        keys(self.exact.get(host))
     }
 
     /// Objects with a pattern that has this host in it.
     pub(crate) fn by_pattern(&self, host: &str) -> impl Iterator<Item = &Key> {
-        self.wildcard.iter().filter(move |(pattern, _)| covers(pattern, host)).map(|(_, key)| key)
+        self.recorder.note(|| Fact::Naming(self.kind, host.to_owned()));
+        let covering = move |(_, patterns): &(&Rank, &Vec<String>)| patterns.iter().any(|one| covers(one, host));
+        self.wildcard.iter().filter(covering).map(|(rank, _)| &rank.1)
+    }
+}
+
+fn keys(ranks: Option<&BTreeSet<Rank>>) -> impl Iterator<Item = &Key> {
+    ranks.into_iter().flatten().map(|rank| &rank.1)
+}
+
+fn take<I: std::hash::Hash + Eq, T: Ord>(sets: &mut HashMap<I, BTreeSet<T>>, at: &I, member: &T) {
+    if let Some(set) = sets.get_mut(at) {
+        set.remove(member);
+        if set.is_empty() {
+            sets.remove(at);
+        }
     }
 }

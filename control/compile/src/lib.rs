@@ -3,9 +3,12 @@
 //! No I/O, no clock, no `async`. It knows what Istio's configuration means; it does not know who is connected, what they
 //! have already, or where objects come from.
 
+#![allow(dead_code, reason = "facts are read by the compilation of single changes, which follows")]
+
 mod build;
 mod compile;
 mod delegate;
+mod fact;
 mod fingerprint;
 mod index;
 mod names;
@@ -13,6 +16,8 @@ mod policy;
 mod proxy;
 mod references;
 mod registry;
+#[cfg(test)]
+mod scatter;
 mod settings;
 mod world;
 

@@ -3,21 +3,26 @@
 /// A host as written in an object of this namespace: short names are services of that namespace, `name.namespace` is one
 /// of another, and everything else is what it is.
 pub(crate) fn resolve(host: &str, namespace: &str, domain: &str, is_service: impl Fn(&str) -> bool) -> String {
-    if host.contains('*') {
-        return host.to_ascii_lowercase();
-    }
     let host = host.to_ascii_lowercase();
-    let suffix = format!(".svc.{domain}");
-    if !host.contains('.') {
-        return format!("{host}.{namespace}{suffix}");
+    if !host.contains(['*', '.']) {
+        return format!("{host}.{namespace}.svc.{domain}");
     }
-    // `reviews.prod` and `reviews.prod.svc` are short for a service, unless such a host exists by itself.
-    let candidate = match host.strip_suffix(".svc") {
-        Some(stem) => format!("{stem}{suffix}"),
-        None if host.matches('.').count() == 1 => format!("{host}{suffix}"),
-        None => return host,
-    };
-    if is_service(&candidate) { candidate } else { host }
+    match candidate(&host, domain) {
+        Some(candidate) if is_service(&candidate) => candidate,
+        Some(_) | None => host,
+    }
+}
+
+/// The service that `reviews.prod` and `reviews.prod.svc` are short for, if there is one; else they are what they are.
+pub(crate) fn candidate(host: &str, domain: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
+    if host.contains('*') {
+        return None;
+    }
+    match host.strip_suffix(".svc") {
+        Some(stem) if stem.contains('.') => Some(format!("{stem}.svc.{domain}")),
+        _ => (host.matches('.').count() == 1).then(|| format!("{host}.svc.{domain}")),
+    }
 }
 
 /// Whether a host pattern (`*`, `*.example.com`, or a name) has this host in it.

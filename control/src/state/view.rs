@@ -1,6 +1,6 @@
 //! The state as the debug pages show it.
 
-use orrery_compile::{EndpointAddress, RegistryService};
+use orrery_compile::{EndpointAddress, Registry, RegistryService};
 use orrery_serve::ResourceType;
 use serde_json::{Map, Value, json};
 
@@ -9,13 +9,13 @@ use super::{Served, State};
 impl State {
     /// All services.
     pub(crate) fn services(&self) -> Value {
-        self.world.registry().services().map(service).collect()
+        self.world.registry().services().map(|one| service(self.world.registry(), one)).collect()
     }
 
     /// All endpoints; with a proxy's name, the clusters for which that proxy was given endpoints.
     pub(crate) fn endpoints(&self, proxy: Option<&str>) -> Value {
         match proxy.map(|name| self.served(name)) {
-            None => self.world.registry().services().map(endpoints).collect(),
+            None => self.world.registry().services().map(|one| endpoints(self.world.registry(), one)).collect(),
             Some(Some(served)) => json!({
                 "proxy": served.proxy.id,
                 "clusters": names(served, ResourceType::Endpoint),
@@ -46,7 +46,7 @@ fn names(served: &Served, kind: ResourceType) -> Value {
     Value::Object(versions.collect())
 }
 
-fn service(service: &RegistryService) -> Value {
+fn service(registry: &Registry, service: &RegistryService) -> Value {
     json!({
         "hostname": service.host,
         "name": service.name,
@@ -58,12 +58,12 @@ fn service(service: &RegistryService) -> Value {
             "name": port.name,
             "protocol": format!("{:?}", port.protocol),
         })).collect::<Vec<Value>>(),
-        "endpoints": service.endpoints.len(),
+        "endpoints": registry.endpoints(service).len(),
     })
 }
 
-fn endpoints(service: &RegistryService) -> Value {
-    let list = service.endpoints.iter().map(|endpoint| {
+fn endpoints(registry: &Registry, service: &RegistryService) -> Value {
+    let list = registry.endpoints(service).iter().map(|endpoint| {
         let address = match &endpoint.address {
             EndpointAddress::Ip(address) => address.to_string(),
             EndpointAddress::Name(name) => name.clone(),

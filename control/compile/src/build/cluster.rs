@@ -141,9 +141,8 @@ struct Target<'a> {
 impl Target<'_> {
     fn add(&self, compiled: &mut Compiled, subset: &str, labels: Option<&Labels>, policy: Option<&TrafficPolicy>) {
         let name = outbound_name(self.port.number, subset, &self.service.host);
-        let endpoints: Vec<&ServiceEndpoint> = self
-            .service
-            .endpoints
+        let all = self.world.registry().endpoints(self.service);
+        let endpoints: Vec<&ServiceEndpoint> = all
             .iter()
             .filter(|endpoint| labels.is_none_or(|labels| labels.select(&endpoint.labels)))
             .filter(|endpoint| endpoint.ready && endpoint.ports.contains_key(&self.port.number))

@@ -25,10 +25,9 @@ use crate::world::World;
 const MESH_ALPN: [&str; 5] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
 pub(super) fn add(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
-    let registry = world.registry().clone();
     let mut done = BTreeSet::new();
     let mut redirected = Vec::new();
-    for (service, endpoint) in registry.services_at(proxy.address) {
+    for (service, endpoint) in world.registry().services_at(proxy.address) {
         for port in &service.ports {
             // Two services may share a workload's port: the first names it.
             let Some(target) = endpoint.ports.get(&port.number).copied().filter(|target| done.insert(*target)) else {

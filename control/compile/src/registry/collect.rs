@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use orrery_api::{
-    Endpoint, ExportTo, Kind, Labels, Object, Pod, Resolution, Service, ServiceEntry, ServiceLocation, Spec,
-    TargetPort, WorkloadEntry,
+    Endpoint, ExportTo, Labels, Object, Pod, Resolution, Service, ServiceEntry, ServiceLocation, Spec, TargetPort,
+    WorkloadEntry,
 };
 
 use super::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
@@ -18,24 +18,21 @@ const EXPORT_TO: &str = "networking.istio.io/exportTo";
 /// Says how a workload takes connections, where there is no pod to look at.
 const TLS_MODE: &str = "security.istio.io/tlsMode";
 
-pub(super) fn services(world: &World) -> BTreeMap<String, RegistryService> {
-    let mut services = BTreeMap::new();
-    for object in world.objects() {
-        match &object.spec {
-            Spec::Service(service) => {
-                let one = kubernetes_service(world, object, service);
-                services.insert(one.host.clone(), one);
-            }
-            Spec::ServiceEntry(entry) => {
-                for one in service_entry(world, object, entry) {
-                    // A Service of the same host came first and knows more.
-                    services.entry(one.host.clone()).or_insert(one);
-                }
-            }
-            _ => {}
-        }
+/// The service of a host, from the object that defines it.
+pub(super) fn service(world: &World, host: &str) -> Option<RegistryService> {
+    let (members, objects) = world.members();
+    let object = objects.get(members.definer(host)?)?;
+    match &object.spec {
+        Spec::Service(service) => Some(kubernetes_service(world, object, service)),
+        Spec::ServiceEntry(entry) => Some(service_entry(world, object, entry, host)),
+        _ => None,
     }
-    services
+}
+
+/// Workloads of a namespace that a selector may take, in the order of their keys.
+fn candidates<'a>(world: &'a World, namespace: &str, selector: &Labels) -> impl Iterator<Item = &'a Object> {
+    let (members, objects) = world.members();
+    members.candidates(namespace, selector).filter_map(|key| objects.get(key).map(AsRef::as_ref))
 }
 
 fn kubernetes_service(world: &World, object: &Object, service: &Service) -> RegistryService {
@@ -71,7 +68,7 @@ fn kubernetes_service(world: &World, object: &Object, service: &Service) -> Regi
 /// Pods and workload entries that a selector takes.
 fn selected(world: &World, namespace: &str, service: &Service) -> Vec<ServiceEndpoint> {
     let mut endpoints = Vec::new();
-    for object in world.objects().filter(|object| object.key.namespace == namespace) {
+    for object in candidates(world, namespace, &service.selector) {
         match &object.spec {
             Spec::Pod(pod) if service.selector.select(&object.meta.labels) => {
                 endpoints.extend(pod.ip.map(|ip| pod_endpoint(object, pod, ip, service)));
@@ -121,13 +118,9 @@ fn pod_endpoint(object: &Object, pod: &Pod, ip: IpAddr, service: &Service) -> Se
 /// Endpoints and EndpointSlices of a service without a selector.
 fn listed(world: &World, object: &Object, service: &Service) -> Vec<ServiceEndpoint> {
     let mut endpoints = Vec::new();
-    for other in world.objects().filter(|other| other.key.namespace == object.key.namespace) {
-        let Spec::Endpoints(list) = &other.spec else { continue };
-        let belongs = match other.key.kind {
-            Kind::Endpoints => other.key.name == object.key.name,
-            _ => list.service == object.key.name,
-        };
-        if belongs {
+    let (members, objects) = world.members();
+    for other in members.lists_of(&object.key.namespace, &object.key.name).filter_map(|key| objects.get(key)) {
+        if let Spec::Endpoints(list) = &other.spec {
             endpoints.extend(list.endpoints.iter().map(|endpoint| listed_endpoint(world, object, endpoint, service)));
         }
     }
@@ -135,10 +128,10 @@ fn listed(world: &World, object: &Object, service: &Service) -> Vec<ServiceEndpo
 }
 
 fn listed_endpoint(world: &World, object: &Object, endpoint: &Endpoint, service: &Service) -> ServiceEndpoint {
-    let pod = world.of_kind(Kind::Pod).find_map(|other| match &other.spec {
-        Spec::Pod(pod) if other.key.namespace == object.key.namespace && pod.ip == Some(endpoint.ip) => {
-            Some((other, pod))
-        }
+    let (members, objects) = world.members();
+    let pod = members.pod_at(&object.key.namespace, endpoint.ip).and_then(|key| objects.get(key));
+    let pod = pod.and_then(|other| match &other.spec {
+        Spec::Pod(pod) => Some((other, pod)),
         _ => None,
     });
     let ports = service.ports.iter().filter_map(|port| {
@@ -180,7 +173,7 @@ fn named_endpoint(name: &str, ports: &[ServicePortInfo], namespace: &str) -> Ser
     }
 }
 
-fn service_entry(world: &World, object: &Object, entry: &ServiceEntry) -> Vec<RegistryService> {
+fn service_entry(world: &World, object: &Object, entry: &ServiceEntry, host: &str) -> RegistryService {
     let ports: Vec<ServicePortInfo> = entry
         .ports
         .iter()
@@ -200,29 +193,27 @@ fn service_entry(world: &World, object: &Object, entry: &ServiceEntry) -> Vec<Re
     if let Some(selector) = &entry.workload_selector {
         endpoints.extend(selected_workloads(world, object, entry, selector));
     }
-    let service = |host: &str| {
-        // With DNS and no endpoint of its own, the host is where to go.
-        let own = (finding == Finding::Dns && endpoints.is_empty())
-            .then(|| named_endpoint(host, &ports, &object.key.namespace));
-        RegistryService {
-            host: host.to_owned(),
-            name: host.to_owned(),
-            namespace: object.key.namespace.clone(),
-            ports: ports.clone(),
-            addresses: entry.addresses.iter().filter_map(|address| address.parse().ok()).collect(),
-            endpoints: endpoints.iter().cloned().chain(own).collect(),
-            finding,
-            external: entry.location == ServiceLocation::External,
-            subject_alt_names: entry.subject_alt_names.clone(),
-            export_to: entry.export_to.clone(),
-        }
-    };
-    entry.hosts.iter().map(|host| service(&host.value.to_ascii_lowercase())).collect()
+    // With DNS and no endpoint of its own, the host is where to go.
+    if finding == Finding::Dns && endpoints.is_empty() {
+        endpoints.push(named_endpoint(host, &ports, &object.key.namespace));
+    }
+    RegistryService {
+        host: host.to_owned(),
+        name: host.to_owned(),
+        namespace: object.key.namespace.clone(),
+        ports,
+        addresses: entry.addresses.iter().filter_map(|address| address.parse().ok()).collect(),
+        endpoints,
+        finding,
+        external: entry.location == ServiceLocation::External,
+        subject_alt_names: entry.subject_alt_names.clone(),
+        export_to: entry.export_to.clone(),
+    }
 }
 
 fn selected_workloads(world: &World, object: &Object, entry: &ServiceEntry, selector: &Labels) -> Vec<ServiceEndpoint> {
     let mut endpoints = Vec::new();
-    for other in world.objects().filter(|other| other.key.namespace == object.key.namespace) {
+    for other in candidates(world, &object.key.namespace, selector) {
         match &other.spec {
             Spec::WorkloadEntry(workload) if selector.select(&workload_labels(other, workload)) => {
                 endpoints.extend(workload_endpoint(other, workload, entry_ports(entry, workload)));
@@ -245,7 +236,7 @@ fn entry_ports(entry: &ServiceEntry, workload: &WorkloadEntry) -> BTreeMap<u16, 
 }
 
 /// Labels of a workload entry: its own, and those of the object.
-fn workload_labels(object: &Object, entry: &WorkloadEntry) -> Labels {
+pub(crate) fn workload_labels(object: &Object, entry: &WorkloadEntry) -> Labels {
     let mut labels = object.meta.labels.clone();
     labels.0.extend(entry.labels.0.clone());
     labels
