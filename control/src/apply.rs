@@ -133,8 +133,15 @@ pub(crate) async fn apply(state: &mut State, applied: &Applied, request: Applica
 
 /// Deletes an object that came over the API.
 pub(crate) async fn delete(state: &mut State, applied: &Applied, target: &Deletion) -> Result<Changed, Refused> {
-    let Some(key) = state.find(&target.kind, &target.namespace, &target.name) else {
-        return Err(Refused::NotFound(format!("there is no {target}")));
+    let found = state.find(&target.kind, &target.namespace, &target.name);
+    let key = match found.as_slice() {
+        [] => return Err(Refused::NotFound(format!("there is no {target}"))),
+        [key] => key.clone(),
+        [_, ..] => {
+            let words: Vec<String> =
+                found.iter().map(|key| format!("{}.{}", key.kind.in_documents(), key.kind.group())).collect();
+            return Err(Refused::Conflict(format!("{target} names several objects: say {}", words.join(" or "))));
+        }
     };
     let (applied, kind) = (applied.clone(), key.kind.to_string());
     let (namespace, name) = (key.namespace.clone(), key.name.clone());

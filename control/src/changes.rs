@@ -134,7 +134,19 @@ impl Changed {
             | Kind::Telemetry
             | Kind::VirtualService
             | Kind::WasmPlugin
-            | Kind::WorkloadEntry => Family::ConfigEvents,
+            | Kind::WorkloadEntry
+            | Kind::BackendTlsPolicy
+            | Kind::BackendTrafficPolicy
+            | Kind::GatewayClass
+            | Kind::GrpcRoute
+            | Kind::HttpRoute
+            | Kind::InferencePool
+            | Kind::KubernetesGateway
+            | Kind::ListenerSet
+            | Kind::ReferenceGrant
+            | Kind::TcpRoute
+            | Kind::TlsRoute
+            | Kind::UdpRoute => Family::ConfigEvents,
         };
         let event = match self.event {
             Event::Added => "add",

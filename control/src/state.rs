@@ -60,12 +60,14 @@ impl State {
         self.world.get(key)
     }
 
-    /// The key that these words name, however the kind is spelled in upper and lower case.
-    pub(crate) fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<Key> {
-        let kind = Kind::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(kind))?;
-        let namespace = if kind.is_cluster_wide() { "" } else { namespace };
-        let key = Key { kind, namespace: namespace.to_owned(), name: name.to_owned() };
-        self.world.get(&key).map(|object| object.key())
+    /// The keys of what these words name, however the kind is spelled in upper and lower case: more than one when two
+    /// kinds share a name, and the word does not say which it means.
+    pub(crate) fn find(&self, kind: &str, namespace: &str, name: &str) -> Vec<Key> {
+        let key = |kind: Kind| {
+            let namespace = if kind.is_cluster_wide() { "" } else { namespace };
+            Key { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+        };
+        Kind::named(kind).into_iter().map(key).filter(|key| self.world.get(key).is_some()).collect()
     }
 
     /// Puts an object in; `false` when it was there already, the same.
@@ -160,8 +162,9 @@ impl State {
 
     /// The documents that match, each as it was given.
     pub(crate) fn objects(&self, kind: Option<&str>, namespace: Option<&str>, name: Option<&str>) -> Vec<Value> {
+        let kinds = kind.map(Kind::named);
         let matches = |object: &&Object| {
-            kind.is_none_or(|kind| object.key.kind.as_str().eq_ignore_ascii_case(kind))
+            kinds.as_ref().is_none_or(|kinds| kinds.contains(&object.key.kind))
                 && namespace.is_none_or(|namespace| object.key.namespace == namespace)
                 && name.is_none_or(|name| object.key.name == name)
         };

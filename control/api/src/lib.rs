@@ -1,4 +1,4 @@
-//! Configuration objects, typed and checked: Istio's kinds and the Kubernetes kinds that the mesh reads.
+//! Configuration objects, typed and checked: the kinds of Istio and of Gateway API, and the Kubernetes kinds that the mesh reads.
 //!
 //! A document is read strictly: what is not known, has the wrong type, or is not supported yet is refused with its file,
 //! line and field, and all of a file's mistakes are told at once. The crate knows single objects; whether what they
@@ -10,6 +10,7 @@ mod destination_rule;
 mod document;
 mod duration;
 mod gateway;
+pub mod gateway_api;
 mod header;
 mod kind;
 mod kubernetes;

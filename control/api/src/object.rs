@@ -7,6 +7,10 @@ use serde_json::Value;
 use crate::config_map::ConfigMap;
 use crate::destination_rule::DestinationRule;
 use crate::gateway::Gateway;
+use crate::gateway_api::{
+    BackendTlsPolicy, BackendTrafficPolicy, ConnectionRoute, GatewayClass, GrpcRoute, HttpRoute, KubernetesGateway,
+    ListenerSet, ReferenceGrant,
+};
 use crate::kind::Kind;
 use crate::kubernetes::{Endpoints, Pod, Service};
 use crate::peer_authentication::PeerAuthentication;
@@ -33,6 +37,8 @@ pub struct Meta {
     pub annotations: Labels,
     /// `creationTimestamp` as text, which sorts by age; empty sorts first.
     pub created: String,
+    /// `metadata.generation`: which state of the object its status speaks of; 0 when it is not known.
+    pub generation: u64,
 }
 
 /// An object.
@@ -52,19 +58,30 @@ pub struct Object {
 #[allow(clippy::large_enum_variant)]
 pub enum Spec {
     ConfigMap(ConfigMap),
+    BackendTlsPolicy(BackendTlsPolicy),
+    BackendTrafficPolicy(BackendTrafficPolicy),
     DestinationRule(DestinationRule),
     Endpoints(Endpoints),
     Gateway(Gateway),
+    GatewayClass(GatewayClass),
+    GrpcRoute(GrpcRoute),
+    HttpRoute(HttpRoute),
+    KubernetesGateway(KubernetesGateway),
+    ListenerSet(ListenerSet),
     PeerAuthentication(PeerAuthentication),
     Pod(Pod),
     Secret(Secret),
     ProxyConfig(ProxyConfig),
+    ReferenceGrant(ReferenceGrant),
     Service(Service),
     ServiceEntry(ServiceEntry),
+    TcpRoute(ConnectionRoute),
     Telemetry(Telemetry),
+    TlsRoute(ConnectionRoute),
+    UdpRoute(ConnectionRoute),
     VirtualService(VirtualService),
     WorkloadEntry(WorkloadEntry),
-    /// Read and kept, and of no effect on proxies: Deployment, Namespace, ServiceAccount, and what
+    /// Read and kept, and of no effect of its own on proxies: Deployment, Namespace, ServiceAccount, and what
     /// [`Kind::not_acted_on`] names.
     Inert,
 }

@@ -7,8 +7,8 @@ use crate::reader::{Fields, Reader, Subject};
 use crate::selector::Labels;
 use crate::yaml::{self, Node};
 use crate::{
-    config_map, destination_rule, gateway, kubernetes, peer_authentication, proxy_config, secret, service_entry,
-    telemetry, virtual_service,
+    config_map, destination_rule, gateway, gateway_api, kubernetes, peer_authentication, proxy_config, secret,
+    service_entry, telemetry, virtual_service,
 };
 
 /// Where kubectl keeps the whole object once more: as secret as the object, and of no meaning.
@@ -151,10 +151,16 @@ fn metadata(fields: Fields<'_>) -> Meta {
         labels: Labels(fields.text_map("labels")),
         annotations: Labels(annotations),
         created: fields.text("creationTimestamp").unwrap_or_default(),
+        generation: generation(&fields),
     };
     // Kubernetes puts much more into metadata of living objects.
     fields.ignore_rest();
     meta
+}
+
+fn generation(metadata: &Fields<'_>) -> u64 {
+    let number = metadata.take("generation").and_then(|generation| generation.number(0, i64::MAX));
+    number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
 }
 
 fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
@@ -171,7 +177,8 @@ fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
         | Kind::RequestAuthentication
         | Kind::ServiceAccount
         | Kind::StatefulSet
-        | Kind::WasmPlugin => {
+        | Kind::WasmPlugin
+        | Kind::InferencePool => {
             fields.ignore_rest();
             Some(Spec::Inert)
         }
@@ -183,6 +190,21 @@ fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
         Kind::Service => kubernetes::service(fields).map(Spec::Service),
         Kind::DestinationRule => istio(fields).and_then(destination_rule::read).map(Spec::DestinationRule),
         Kind::Gateway => istio(fields).and_then(|spec| gateway::read(spec, &head.key.namespace)).map(Spec::Gateway),
+        Kind::BackendTlsPolicy => {
+            istio(fields).and_then(gateway_api::read_backend_tls_policy).map(Spec::BackendTlsPolicy)
+        }
+        Kind::BackendTrafficPolicy => {
+            istio(fields).and_then(gateway_api::read_backend_traffic_policy).map(Spec::BackendTrafficPolicy)
+        }
+        Kind::GatewayClass => istio(fields).and_then(gateway_api::read_class).map(Spec::GatewayClass),
+        Kind::GrpcRoute => istio(fields).and_then(gateway_api::read_grpc).map(Spec::GrpcRoute),
+        Kind::HttpRoute => istio(fields).and_then(gateway_api::read_http).map(Spec::HttpRoute),
+        Kind::KubernetesGateway => istio(fields).and_then(gateway_api::read_gateway).map(Spec::KubernetesGateway),
+        Kind::ListenerSet => istio(fields).and_then(gateway_api::read_listener_set).map(Spec::ListenerSet),
+        Kind::ReferenceGrant => istio(fields).and_then(gateway_api::read_grant).map(Spec::ReferenceGrant),
+        Kind::TcpRoute => istio(fields).and_then(gateway_api::read_tcp).map(Spec::TcpRoute),
+        Kind::TlsRoute => istio(fields).and_then(gateway_api::read_tls).map(Spec::TlsRoute),
+        Kind::UdpRoute => istio(fields).and_then(gateway_api::read_udp).map(Spec::UdpRoute),
         Kind::PeerAuthentication => peer_authentication::read(fields).map(Spec::PeerAuthentication),
         Kind::ProxyConfig => proxy_config::read(fields).map(Spec::ProxyConfig),
         Kind::Telemetry => telemetry::read(fields).map(Spec::Telemetry),
@@ -192,7 +214,7 @@ fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
     }
 }
 
-/// The `spec` of an Istio object, whose top level has nothing else but `status`.
+/// The `spec` of an Istio or Gateway API object, whose top level has nothing else but `status`.
 fn istio<'a>(fields: Fields<'a>) -> Option<Fields<'a>> {
     let spec = top_level(fields)?;
     spec.fields()

@@ -282,7 +282,7 @@ fn percentage(fields: &Fields<'_>, name: &str) -> Option<f64> {
 }
 
 /// Reports what is wrong with an expression that proxies could not compile.
-fn is_regex(reader: &Reader<'_>, text: &str) -> bool {
+pub(crate) fn is_regex(reader: &Reader<'_>, text: &str) -> bool {
     match regex::Regex::new(text) {
         Ok(_) => true,
         Err(error) => {

@@ -15,18 +15,34 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     ("ServiceEntry", "serviceentries", &["se"]),
     ("VirtualService", "virtualservices", &["vs"]),
     ("DestinationRule", "destinationrules", &["dr"]),
-    ("Gateway", "gateways", &["gw"]),
+    ("Gateway", "gateways", &["gw", "gtw"]),
+    ("GatewayClass", "gatewayclasses", &["gc"]),
+    ("ListenerSet", "listenersets", &["lset"]),
+    ("HTTPRoute", "httproutes", &[]),
+    ("GRPCRoute", "grpcroutes", &[]),
+    ("TLSRoute", "tlsroutes", &[]),
+    ("TCPRoute", "tcproutes", &[]),
+    ("UDPRoute", "udproutes", &[]),
+    ("ReferenceGrant", "referencegrants", &["refgrant"]),
+    ("BackendTLSPolicy", "backendtlspolicies", &["btlspolicy"]),
+    ("XBackendTrafficPolicy", "xbackendtrafficpolicies", &["xbtrafficpolicy"]),
+    ("InferencePool", "inferencepools", &["infpool"]),
     ("PeerAuthentication", "peerauthentications", &["pa"]),
 ];
 
-/// The kind as YAML spells it; what is unknown here is left to the control plane to judge.
+/// The kind as YAML spells it, with the group behind it if the person wrote one, as in kubectl's
+/// `gateways.gateway.networking.k8s.io`; what is unknown here is left to the control plane to judge.
 pub(super) fn canonical(asked: &str) -> String {
-    // kubectl also takes `virtualservices.networking.istio.io`.
-    let plain = asked.split('.').next().unwrap_or(asked).to_ascii_lowercase();
+    let (plain, group) = asked.split_once('.').map_or((asked, None), |(plain, group)| (plain, Some(group)));
+    let plain = plain.to_ascii_lowercase();
     let known = KINDS.iter().find(|(kind, plural, short)| {
         plain == kind.to_ascii_lowercase() || plain == *plural || short.contains(&plain.as_str())
     });
-    known.map_or_else(|| asked.to_owned(), |(kind, ..)| (*kind).to_owned())
+    match (known, group) {
+        (None, _) => asked.to_owned(),
+        (Some((kind, ..)), None) => (*kind).to_owned(),
+        (Some((kind, ..)), Some(group)) => format!("{kind}.{group}"),
+    }
 }
 
 #[cfg(test)]
@@ -35,11 +51,11 @@ mod tests {
 
     #[test]
     fn spellings() {
-        for asked in
-            ["vs", "VirtualService", "virtualservice", "virtualservices", "virtualservices.networking.istio.io"]
-        {
+        for asked in ["vs", "VirtualService", "virtualservice", "virtualservices"] {
             assert_eq!(canonical(asked), "VirtualService");
         }
+        assert_eq!(canonical("virtualservices.networking.istio.io"), "VirtualService.networking.istio.io");
+        assert_eq!(canonical("gtw.gateway.networking.k8s.io"), "Gateway.gateway.networking.k8s.io");
         assert_eq!(canonical("Sidecar"), "Sidecar");
     }
 }

@@ -79,9 +79,9 @@ fn unknown_kinds_and_versions_are_told_apart() {
         ),
         ("v1", "Secrett", "2:kind Secrett is no kind"),
         (
-            "gateway.networking.k8s.io/v1",
+            "gateway.networking.k8s.io/v9",
             "Gateway",
-            "2:kind Gateway (gateway.networking.k8s.io/v1) is not supported yet",
+            "1:apiVersion Gateway does not exist in gateway.networking.k8s.io/v9",
         ),
     ] {
         let found = problems(&document(version, kind));
