@@ -146,7 +146,7 @@ impl World {
 
     /// All objects in the order of their keys.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.iter().copied() {
             self.recorder.note(|| Fact::Kind(kind));
         }
         self.objects.values().map(Arc::as_ref)
