@@ -2,8 +2,8 @@
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-    ORIGIN,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -50,16 +50,17 @@ impl CorsPolicy {
         }
     }
 
-    /// The headers that answer a preflight.
-    pub fn answer_preflight(&self, origin: HeaderValue) -> HeaderMap {
+    /// The headers that answer a preflight which asks with these headers.
+    pub fn answer_preflight(&self, origin: HeaderValue, asked: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
         self.permit(origin, &mut headers);
         let more = [
-            (ACCESS_CONTROL_ALLOW_METHODS, &self.allow_methods),
-            (ACCESS_CONTROL_ALLOW_HEADERS, &self.allow_headers),
-            (ACCESS_CONTROL_MAX_AGE, &self.max_age),
+            (ACCESS_CONTROL_ALLOW_METHODS, granted(&self.allow_methods, asked.get(ACCESS_CONTROL_REQUEST_METHOD))),
+            (ACCESS_CONTROL_ALLOW_HEADERS, granted(&self.allow_headers, asked.get(ACCESS_CONTROL_REQUEST_HEADERS))),
+            (ACCESS_CONTROL_MAX_AGE, self.max_age.as_ref()),
+            (ACCESS_CONTROL_EXPOSE_HEADERS, self.expose_headers.as_ref()),
         ];
-        more.into_iter().for_each(|(name, value)| set(&mut headers, name, value.as_ref()));
+        more.into_iter().for_each(|(name, value)| set(&mut headers, name, value));
         headers
     }
 
@@ -75,6 +76,11 @@ impl CorsPolicy {
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
         }
     }
+}
+
+/// What a preflight is granted. "Any" is said by what it asked for: a browser does not take `*` together with credentials.
+fn granted<'a>(allowed: &'a Option<HeaderValue>, asked: Option<&'a HeaderValue>) -> Option<&'a HeaderValue> {
+    allowed.as_ref().and_then(|allowed| if allowed == "*" { asked } else { Some(allowed) })
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&HeaderValue>) {
@@ -123,13 +129,27 @@ mod tests {
 
     #[test]
     fn answers_say_what_the_policy_allows() {
-        let headers = policy(true).answer_preflight(HeaderValue::from_static("https://a.io"));
+        let origin = || HeaderValue::from_static("https://a.io");
+        let asked = HeaderMap::from_iter([
+            (ACCESS_CONTROL_REQUEST_METHOD, HeaderValue::from_static("PUT")),
+            (ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static("x-a, x-b")),
+        ]);
+        let mut policy = policy(true);
+        let headers = policy.answer_preflight(origin(), &asked);
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_METHODS], "GET,POST");
         assert_eq!(headers[ACCESS_CONTROL_MAX_AGE], "60");
         assert_eq!(headers[ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert!(!headers.contains_key(ACCESS_CONTROL_ALLOW_HEADERS));
         assert!(!headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS));
+        let any = Some(HeaderValue::from_static("*"));
+        (policy.allow_methods, policy.allow_headers, policy.expose_headers) = (any.clone(), any.clone(), any);
+        let headers = policy.answer_preflight(origin(), &asked);
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_METHODS], "PUT");
+        assert_eq!(headers[ACCESS_CONTROL_ALLOW_HEADERS], "x-a, x-b");
+        assert_eq!(headers[ACCESS_CONTROL_EXPOSE_HEADERS], "*");
+        assert!(!policy.answer_preflight(origin(), &HeaderMap::new()).contains_key(ACCESS_CONTROL_ALLOW_HEADERS));
         let mut answer = HeaderMap::from_iter([(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))]);
-        policy(true).allow(HeaderValue::from_static("https://a.io"), &mut answer);
+        policy.allow(origin(), &mut answer);
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_ORIGIN], "https://a.io");
     }
 }

@@ -139,7 +139,7 @@ fn cross_origin(
             *permission = Some(Permission { policy: policy.clone(), origin });
             None
         }
-        CorsVerdict::Preflight(origin) => Some(policy.answer_preflight(origin)),
+        CorsVerdict::Preflight(origin) => Some(policy.answer_preflight(origin, request.headers)),
         CorsVerdict::RefusedPreflight => Some(HeaderMap::new()),
     }
 }
