@@ -2,10 +2,10 @@
 
 use orrery_graph::NodeType;
 use orrery_graph::kiali::Graph;
-use orrery_ui::layout::{self, Edge, Layout, Node, Shape};
+use orrery_ui::layout::{self, Edge, Flow, Layout, Node, Shape};
 
 /// Where everything stands.
-pub(crate) fn draw(graph: &Graph) -> Layout {
+pub(crate) fn draw(graph: &Graph, flow: Flow) -> Layout {
     let nodes = graph.elements.nodes.iter().map(|node| {
         let data = &node.data;
         let shape = if data.node_type == NodeType::Service.name() { Shape::Service } else { Shape::Card };
@@ -17,5 +17,5 @@ pub(crate) fn draw(graph: &Graph) -> Layout {
         source: edge.data.source.clone(),
         target: edge.data.target.clone(),
     });
-    orrery_ui::layout(&layout::Graph { nodes: nodes.collect(), edges: edges.collect() })
+    orrery_ui::layout(&layout::Graph { nodes: nodes.collect(), edges: edges.collect(), flow })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use orrery_graph::GraphType;
+use orrery_ui::layout::Flow;
 
 use crate::error::ApiError;
 
@@ -75,6 +76,15 @@ impl Params {
         GraphType::from_name(text).ok_or_else(|| {
             ApiError::bad(format!("parameter \"graphType\": {text:?} is none of app, service, versionedApp, workload"))
         })
+    }
+
+    /// Which way calls run in the drawing.
+    pub(crate) fn flow(&self) -> Result<Flow, ApiError> {
+        match self.one("flow")? {
+            None | Some("right") => Ok(Flow::Right),
+            Some("down") => Ok(Flow::Down),
+            Some(text) => Err(ApiError::bad(format!("parameter \"flow\": {text:?} is neither right nor down"))),
+        }
     }
 
     /// Namespaces by comma; `None` for `all` or nothing.

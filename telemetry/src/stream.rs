@@ -10,6 +10,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{Stream, StreamExt};
 use orrery_graph::kiali::Elements;
 use orrery_graph::{GraphType, Options, Window};
+use orrery_ui::layout::Flow;
 use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
@@ -35,6 +36,8 @@ pub(crate) struct Question {
     pub(crate) namespaces: Option<BTreeSet<String>>,
     /// Milliseconds.
     pub(crate) duration: i64,
+    /// Which way calls run in the drawing.
+    pub(crate) flow: Flow,
 }
 
 /// The questions that are being answered.
@@ -132,7 +135,7 @@ async fn answer(shared: Arc<Shared>, question: Question, sender: broadcast::Send
 fn frame(shared: &Shared, question: &Question, sequence: u64) -> Option<Arc<str>> {
     let now = shared.now();
     let graph = shared.graph(question.options(), Window::new(now, question.duration));
-    let layout = draw(&graph);
+    let layout = draw(&graph, question.flow);
     let frame = Frame {
         timestamp: now,
         duration: graph.duration,

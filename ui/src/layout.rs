@@ -1,4 +1,4 @@
-//! Where everything on the graph stands: a layered (Sugiyama style) drawing from left to right.
+//! Where everything on the graph stands: a layered (Sugiyama style) drawing from left to right, or from top to bottom.
 //!
 //! The steps, each in its own file: `input` (sort, drop what cannot be drawn), `layers` (break cycles, give each block a
 //! layer), `blocks` (app boxes and the columns inside them), `order` (fewer crossings), `place` (vertical coordinates),
@@ -7,6 +7,7 @@
 //! nor any colour, rate or name.
 
 mod blocks;
+mod flow;
 mod input;
 mod layers;
 mod line;
@@ -21,11 +22,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use flow::Flow;
+
 /// What is to be drawn. Nothing in it is trusted: unknown ends, duplicates and wild sizes are tolerated.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
     pub nodes: Vec<Node>,
     pub edges: Vec<Edge>,
+    pub flow: Flow,
 }
 
 /// One node. A node whose id is another node's `parent` is a box: its place comes from its members.
@@ -97,6 +101,7 @@ pub struct Route {
 /// let graph = Graph {
 ///     nodes: vec![Node::new("a", "gateway", Shape::Card), Node::new("b", "page v1", Shape::Card)],
 ///     edges: vec![Edge { id: "e".into(), source: "a".into(), target: "b".into() }],
+///     ..Graph::default()
 /// };
 /// let drawing = orrery_ui::layout(&graph);
 /// assert!(drawing.nodes["a"].x < drawing.nodes["b"].x);
@@ -108,10 +113,10 @@ pub fn layout(graph: &Graph) -> Layout {
     let parts = layers::parts(&plan).into_iter().map(|part| {
         let mut stack = order::Stack::new(&plan, &part);
         stack.untangle();
-        let places = place::solve(&plan, &stack);
+        let places = place::solve(&plan, &stack, graph.flow.spacing());
         route::draw(&input, &plan, &stack, &places)
     });
-    pack::together(parts.collect())
+    pack::together(parts.collect(), graph.flow)
 }
 
 // === impl Node ===

@@ -31,5 +31,6 @@ fn question(shared: &Shared, params: &Params) -> Result<Question, ApiError> {
         include_idle_edges: params.flag("includeIdleEdges", false)?,
         namespaces: params.namespaces()?,
         duration: params.duration("duration", 60_000, shared.retention())?,
+        flow: params.flow()?,
     })
 }

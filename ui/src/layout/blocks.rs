@@ -8,13 +8,9 @@ use std::collections::BTreeMap;
 use super::input::Input;
 use super::layers::layering;
 
-const PAD: f64 = 12.0;
-const HEADER: f64 = 26.0;
 const STACK_GAP: f64 = 14.0;
 /// Between columns joined by one edge, whose label would only repeat what stands on the edges into the box.
 const NARROW_GAP: f64 = 34.0;
-/// Between columns joined by several edges: room for their labels.
-const WIDE_GAP: f64 = 100.0;
 const LANE: f64 = 12.0;
 
 pub(super) struct Plan<'a> {
@@ -158,14 +154,16 @@ fn settle(index: usize, block: &mut Block<'_>, input: &Input<'_>, seats: &mut [S
         stacks[seats[*node].column].push(*node);
     }
     let passing = if count > 1 { passing(index, count, seats, arcs) } else { vec![Vec::new(); count] };
-    let (pad, header) = if block.group.is_some() { (PAD, HEADER) } else { (0.0, 0.0) };
+    let spacing = input.flow.spacing();
+    let ((before, after), (above, below)) =
+        if block.group.is_some() { (spacing.box_along, spacing.box_across) } else { Default::default() };
     let heights: Vec<f64> =
         stacks.iter().zip(&passing).map(|(stack, lanes)| stack_height(stack, lanes, input)).collect();
     let inner = heights.iter().copied().fold(0.0, f64::max);
-    let (mut left, mut right) = (pad, pad);
+    let (mut left, mut right) = (before, before);
     for (column, stack) in stacks.iter().enumerate() {
         let width = stack.iter().map(|node| input.nodes[*node].width).fold(0.0, f64::max);
-        let mut top = header + (inner - heights[column]) / 2.0;
+        let mut top = above + (inner - heights[column]) / 2.0;
         for node in stack {
             let slot = input.nodes[*node].slot;
             seats[*node].x = left + width / 2.0;
@@ -178,15 +176,15 @@ fn settle(index: usize, block: &mut Block<'_>, input: &Input<'_>, seats: &mut [S
         }
         block.columns.push(Column { left, right: left + width });
         right = left + width;
-        left = right + column_gap(index, column, seats, arcs);
+        left = right + column_gap(index, column, seats, arcs, spacing.labelled_columns);
     }
-    block.width = right + pad;
-    block.height = header + inner + pad;
+    block.width = right + after;
+    block.height = above + inner + below;
 }
 
-fn column_gap(block: usize, column: usize, seats: &[Seat], arcs: &[Arc]) -> f64 {
+fn column_gap(block: usize, column: usize, seats: &[Seat], arcs: &[Arc], labelled: f64) -> f64 {
     let starts_here = |arc: &&Arc| arc.inside && seats[arc.tail].block == block && seats[arc.tail].column == column;
-    if arcs.iter().filter(starts_here).count() > 1 { WIDE_GAP } else { NARROW_GAP }
+    if arcs.iter().filter(starts_here).count() > 1 { labelled } else { NARROW_GAP }
 }
 
 /// Which edges pass over each column of a box without ending in it.

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Graph, Node};
+use super::{Flow, Graph, Node};
 
-/// Room that a self-loop takes above its node (and, to keep the node centred, below it).
+/// Room that a self-loop takes beside its node (and, to keep the node centred, on the other side), across the calls.
 pub(super) const LOOP_ROOM: f64 = 26.0;
 const SMALLEST: f64 = 8.0;
 const BIGGEST: f64 = 480.0;
@@ -15,12 +15,15 @@ pub(super) struct Input<'a> {
     /// Sorted by ends, then id; self-loops are in `loops`.
     pub(super) edges: Vec<Link<'a>>,
     pub(super) loops: Vec<(&'a str, usize)>,
+    pub(super) flow: Flow,
 }
 
 pub(super) struct Item<'a> {
     pub(super) id: &'a str,
     pub(super) parent: Option<&'a str>,
+    /// Along the calls.
     pub(super) width: f64,
+    /// Across the calls.
     pub(super) height: f64,
     /// Height including the room for a self-loop.
     pub(super) slot: f64,
@@ -47,8 +50,8 @@ impl<'a> Input<'a> {
                 continue;
             }
             index.insert(node.id.as_str(), nodes.len());
-            let height = sane(node.height);
-            nodes.push(Item { id: &node.id, parent: parent_of(node), width: sane(node.width), height, slot: height });
+            let (width, height) = graph.flow.turn((sane(node.width), sane(node.height)));
+            nodes.push(Item { id: &node.id, parent: parent_of(node), width, height, slot: height });
         }
         let mut all: Vec<Link<'a>> = graph
             .edges
@@ -66,7 +69,7 @@ impl<'a> Input<'a> {
             node.slot = node.height + 2.0 * LOOP_ROOM;
         }
         let loops = looping.into_iter().map(|edge| (edge.id, edge.source)).collect();
-        Self { nodes, edges, loops }
+        Self { nodes, edges, loops, flow: graph.flow }
     }
 }
 

@@ -2,12 +2,11 @@
 //! allow. Each layer is solved exactly (least squares under separation, by pooling adjacent violators).
 
 use super::blocks::Plan;
+use super::flow::Spacing;
 use super::order::{Kind, Stack, Touch};
 
-const BLOCK_GAP: f64 = 38.0;
 const BEND_HEIGHT: f64 = 8.0;
 const BEND_GAP: f64 = 12.0;
-const LAYER_GAP: f64 = 104.0;
 const SWEEPS: usize = 14;
 
 pub(super) struct Places {
@@ -19,14 +18,14 @@ pub(super) struct Places {
     pub(super) width: f64,
 }
 
-pub(super) fn solve(plan: &Plan<'_>, stack: &Stack) -> Places {
+pub(super) fn solve(plan: &Plan<'_>, stack: &Stack, spacing: Spacing) -> Places {
     let heights: Vec<f64> = stack.kinds.iter().map(|kind| height(plan, *kind)).collect();
     let mut y = vec![0.0; stack.kinds.len()];
     for layer in &stack.layers {
         let mut top = 0.0;
         for (at, vertex) in layer.iter().enumerate() {
             if at > 0 {
-                top += gap(stack, layer[at - 1], *vertex);
+                top += gap(stack, layer[at - 1], *vertex, spacing.blocks);
             }
             y[*vertex] = top + heights[*vertex] / 2.0;
             top += heights[*vertex];
@@ -37,13 +36,13 @@ pub(super) fn solve(plan: &Plan<'_>, stack: &Stack) -> Places {
         let both = sweep + 4 >= SWEEPS;
         for step in 0..count {
             let layer = if sweep % 2 == 0 { step } else { count - 1 - step };
-            relax(stack, &stack.layers[layer], &heights, Sides::of(sweep, both), &mut y);
+            relax(stack, &stack.layers[layer], &heights, Sides::of(sweep, both), spacing.blocks, &mut y);
         }
     }
     let top = extreme(&y, &heights, |y, half| y - half, f64::min);
     y.iter_mut().for_each(|y| *y -= top);
     let bottom = extreme(&y, &heights, |y, half| y + half, f64::max);
-    let (layers, width) = columns(plan, stack);
+    let (layers, width) = columns(plan, stack, spacing.layers);
     Places { y, layers, height: bottom, width }
 }
 
@@ -73,16 +72,16 @@ fn height(plan: &Plan<'_>, kind: Kind) -> f64 {
     }
 }
 
-fn gap(stack: &Stack, above: usize, below: usize) -> f64 {
+fn gap(stack: &Stack, above: usize, below: usize, blocks: f64) -> f64 {
     match (stack.kinds[above], stack.kinds[below]) {
-        (Kind::Block(_), Kind::Block(_)) => BLOCK_GAP,
-        (Kind::Bend, Kind::Block(_)) | (Kind::Block(_), Kind::Bend) => BLOCK_GAP * 0.75,
+        (Kind::Block(_), Kind::Block(_)) => blocks,
+        (Kind::Bend, Kind::Block(_)) | (Kind::Block(_), Kind::Bend) => blocks * 0.75,
         (Kind::Bend, Kind::Bend) => BEND_GAP,
     }
 }
 
 /// Moves one layer's vertices to where its neighbours want them, as far as order and gaps allow.
-fn relax(stack: &Stack, layer: &[usize], heights: &[f64], sides: Sides, y: &mut [f64]) {
+fn relax(stack: &Stack, layer: &[usize], heights: &[f64], sides: Sides, blocks: f64, y: &mut [f64]) {
     // Positions relative to the tightest packing turn "keep your distance" into "do not decrease".
     let mut pools: Vec<(f64, f64, usize)> = Vec::with_capacity(layer.len());
     let mut packed = Vec::with_capacity(layer.len());
@@ -90,7 +89,7 @@ fn relax(stack: &Stack, layer: &[usize], heights: &[f64], sides: Sides, y: &mut 
     for (index, vertex) in layer.iter().enumerate() {
         if index > 0 {
             let above = layer[index - 1];
-            at += heights[above] / 2.0 + gap(stack, above, *vertex) + heights[*vertex] / 2.0;
+            at += heights[above] / 2.0 + gap(stack, above, *vertex, blocks) + heights[*vertex] / 2.0;
         }
         packed.push(at);
         let (wish, weight) = wish(stack, *vertex, sides, y);
@@ -134,7 +133,7 @@ fn extreme(y: &[f64], heights: &[f64], edge: fn(f64, f64) -> f64, pick: fn(f64, 
     y.iter().zip(heights).map(|(y, height)| edge(*y, height / 2.0)).reduce(pick).unwrap_or(0.0)
 }
 
-fn columns(plan: &Plan<'_>, stack: &Stack) -> (Vec<(f64, f64)>, f64) {
+fn columns(plan: &Plan<'_>, stack: &Stack, gap: f64) -> (Vec<(f64, f64)>, f64) {
     let mut left = 0.0;
     let mut layers = Vec::with_capacity(stack.layers.len());
     for layer in &stack.layers {
@@ -147,7 +146,7 @@ fn columns(plan: &Plan<'_>, stack: &Stack) -> (Vec<(f64, f64)>, f64) {
             .fold(0.0, f64::max);
         layers.push((left, width));
         let stretches: usize = layer.iter().map(|vertex| stack.right[*vertex].len()).sum();
-        left += width + LAYER_GAP + (stretches.saturating_sub(3) as f64 * 2.0).min(72.0);
+        left += width + gap + (stretches.saturating_sub(3) as f64 * 2.0).min(72.0);
     }
     let width = layers.last().map_or(0.0, |(left, width)| left + width);
     (layers, width)

@@ -12,8 +12,6 @@ use super::pack::Part;
 use super::place::Places;
 
 const PORT_STEP: f64 = 11.0;
-const LABEL_WIDTH: f64 = 66.0;
-const LABEL_HEIGHT: f64 = 30.0;
 
 /// A level stretch of an edge; the next one is reached by a curve.
 #[derive(Clone, Copy)]
@@ -50,7 +48,7 @@ pub(super) fn draw(input: &Input<'_>, plan: &Plan<'_>, stack: &Stack, places: &P
     pen.spread_ports(&mut lines);
     let mut taken: Vec<(f64, f64)> = Vec::new();
     for (arc, runs) in &lines {
-        let at = label(runs, &taken);
+        let at = label(runs, &taken, input.flow.spacing().label);
         taken.push(at);
         part.edges.push((input.edges[*arc].id.to_owned(), line(runs, plan.arcs[*arc].flipped, at)));
     }
@@ -233,14 +231,14 @@ fn line(runs: &[Run], flipped: bool, label: (f64, f64)) -> Line {
 }
 
 /// The free place for a label on the curves of an edge; the least covered if none is free.
-fn label(runs: &[Run], taken: &[(f64, f64)]) -> (f64, f64) {
+fn label(runs: &[Run], taken: &[(f64, f64)], size: (f64, f64)) -> (f64, f64) {
     let mut best = runs.first().map_or((0.0, 0.0), |run| (f64::midpoint(run.from, run.to), run.y));
     let mut least = f64::INFINITY;
     let bends: Vec<(Run, Run)> = runs.windows(2).map(|pair| (pair[0], pair[1])).collect();
     for (before, after) in bends.iter().rev().take(3) {
         for t in [0.56, 0.64, 0.48, 0.72, 0.40, 0.32] {
             let at = on_curve(*before, *after, t);
-            let cover: f64 = taken.iter().map(|other| overlap(at, *other)).sum();
+            let cover: f64 = taken.iter().map(|other| overlap(at, *other, size)).sum();
             if cover < least {
                 least = cover;
                 best = at;
@@ -263,8 +261,8 @@ fn on_curve(before: Run, after: Run, t: f64) -> (f64, f64) {
     (x, y)
 }
 
-fn overlap(a: (f64, f64), b: (f64, f64)) -> f64 {
-    let wide = (LABEL_WIDTH - (a.0 - b.0).abs()).max(0.0);
-    let high = (LABEL_HEIGHT - (a.1 - b.1).abs()).max(0.0);
+fn overlap(a: (f64, f64), b: (f64, f64), size: (f64, f64)) -> f64 {
+    let wide = (size.0 - (a.0 - b.0).abs()).max(0.0);
+    let high = (size.1 - (a.1 - b.1).abs()).max(0.0);
     wide * high
 }

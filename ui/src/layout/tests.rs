@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Edge, Graph, Layout, Node, Place, Shape, layout};
+use super::{Edge, Flow, Graph, Layout, Node, Place, Shape, layout};
 
 struct Dice(u64);
 
@@ -29,7 +29,7 @@ fn graph(nodes: &[(&str, Option<&str>)], edges: &[(&str, &str)]) -> Graph {
             target: (*target).into(),
         })
         .collect();
-    Graph { nodes, edges }
+    Graph { nodes, edges, flow: Flow::Right }
 }
 
 fn random(seed: u64, count: usize, edge_count: usize) -> Graph {
@@ -48,7 +48,7 @@ fn random(seed: u64, count: usize, edge_count: usize) -> Graph {
             target: format!("n{}", dice.below(count)),
         })
         .collect();
-    Graph { nodes, edges }
+    Graph { nodes, edges, flow: Flow::Right }
 }
 
 fn bookinfo() -> Graph {
@@ -98,6 +98,8 @@ fn shapes() -> Vec<Graph> {
     for seed in 0..40 {
         all.push(random(seed, 3 + seed as usize, 4 + 2 * seed as usize));
     }
+    let down: Vec<Graph> = all.iter().cloned().map(|graph| Graph { flow: Flow::Down, ..graph }).collect();
+    all.extend(down);
     all
 }
 
@@ -106,17 +108,18 @@ fn overlap(a: &Place, b: &Place) -> bool {
         && (a.y - b.y).abs() + 0.01 < f64::midpoint(a.height, b.height)
 }
 
-/// Points along a path of `M`, `C` and `H`.
+/// Points along a path of `M`, `C`, `H` and `V`.
 fn trace(path: &str) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = Vec::new();
     let mut rest = path;
     while let Some(mark) = rest.chars().next() {
-        let end = rest[1..].find(['M', 'C', 'H']).map_or(rest.len(), |at| at + 1);
+        let end = rest[1..].find(['M', 'C', 'H', 'V']).map_or(rest.len(), |at| at + 1);
         let numbers: Vec<f64> = rest[1..end].split(' ').map(|number| number.parse().expect("a number")).collect();
         let last = points.last().copied().unwrap_or_default();
         match (mark, numbers.as_slice()) {
             ('M', [x, y]) => points.push((*x, *y)),
             ('H', [x]) => points.extend((1..=20).map(|step| (last.0 + (x - last.0) * f64::from(step) / 20.0, last.1))),
+            ('V', [y]) => points.extend((1..=20).map(|step| (last.0, last.1 + (y - last.1) * f64::from(step) / 20.0))),
             ('C', [ax, ay, bx, by, x, y]) => points.extend((1..=40).map(|step| {
                 let t = f64::from(step) / 40.0;
                 let s = 1.0 - t;
@@ -206,6 +209,18 @@ fn calls_run_from_left_to_right_and_versions_stack_in_order() {
     assert!(x("gateway") < x("productpage") && x("productpage v1") < x("reviews") && x("reviews v1") < x("ratings"));
     assert!(y("reviews v1") < y("reviews v2") && y("reviews v2") < y("reviews v3"));
     assert_eq!(x("reviews v1"), x("reviews v3"));
+}
+
+#[test]
+fn calls_run_down_in_a_window_that_is_not_wide() {
+    let drawing = layout(&Graph { flow: Flow::Down, ..bookinfo() });
+    let x = |id: &str| drawing.nodes[id].x;
+    let y = |id: &str| drawing.nodes[id].y;
+    assert!(y("gateway") < y("productpage") && y("productpage v1") < y("reviews") && y("reviews v1") < y("ratings"));
+    assert!(x("reviews v1") < x("reviews v2") && x("reviews v2") < x("reviews v3"));
+    assert!(drawing.width < layout(&bookinfo()).width);
+    let node = &drawing.nodes["gateway"];
+    assert!(node.width > node.height, "a card is not turned");
 }
 
 #[test]

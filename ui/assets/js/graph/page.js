@@ -21,6 +21,8 @@ const { state, set } = query(DEFAULTS);
 const has = (name, option) => state[name].split(",").includes(option);
 /** What is not known to flow does not move. */
 const moves = () => has("display", "motion") && !isCalm() && (flow === "live" || flow === "waiting");
+/** In such a window calls run down: from left to right they would be too small to read. */
+const isNarrow = matchMedia("(max-width: 1100px), (max-aspect-ratio: 5/4)");
 const past = history();
 let frame = null;
 let model = null;
@@ -87,7 +89,7 @@ function reveal(id) {
 }
 
 function parameters() {
-  return { namespaces: state.namespaces, graphType: state.graphType, duration: state.duration, injectServiceNodes: has("display", "services"), includeIdleEdges: has("display", "idle") };
+  return { namespaces: state.namespaces, graphType: state.graphType, duration: state.duration, injectServiceNodes: has("display", "services"), includeIdleEdges: has("display", "idle"), flow: isNarrow.matches ? "down" : "right" };
 }
 
 function changed(name, option) {
@@ -137,6 +139,7 @@ byId("zoom").append(...[["+", "Zoom in", () => view.zoom(1.25)], ["−", "Zoom o
 byId("legend").append(legend());
 byId("stage").addEventListener("click", (event) => { if (event.target.id === "drawing" && !view.wasDragged()) choose(""); });
 document.addEventListener("keydown", key);
+isNarrow.addEventListener("change", () => stream.open(parameters()));
 addEventListener("themechange", colours);
 addEventListener("motionchange", () => canvas.show(moves()));
 colours();
