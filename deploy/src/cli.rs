@@ -96,6 +96,7 @@ pub struct MeshArgs {
 pub enum Output {
     /// Aligned columns for people
     #[default]
+    #[value(alias = "log")]
     Table,
     /// JSON
     Json,

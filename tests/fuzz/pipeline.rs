@@ -49,7 +49,7 @@ pub(crate) fn run(text: &str, random: &mut SmallRng) -> Result<u64, String> {
 }
 
 fn analyze(text: &str) {
-    let mut builder = orrery_analyze::SnapshotBuilder::new("shop");
+    let mut builder = orrery_analyze::SnapshotBuilder::new("shop", std::time::SystemTime::UNIX_EPOCH);
     if builder.add_file("fuzz.yaml", text).is_ok() {
         let _findings = orrery_analyze::analyze(&builder.build(), orrery_analyze::ALL);
     }

@@ -16,8 +16,10 @@ mod gateway;
 mod gateway_api;
 mod gateway_certificate;
 mod image;
+mod multicluster;
 mod namespace;
 mod networks;
+mod proxy_config;
 mod schema;
 mod selectors;
 mod service;
@@ -30,7 +32,7 @@ mod virtual_service_matches;
 mod webhook;
 
 /// A rule over all resources.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Analyzer {
     /// Istio's name of it, as `gateway.SecretAnalyzer`.
     pub name: &'static str,
@@ -39,16 +41,20 @@ pub struct Analyzer {
     pub(crate) run: fn(&Snapshot, &mut Report),
 }
 
-/// The analyzer of a name.
+/// The analyzer of a name, also of those that are not run unless they are asked for.
 pub fn find(name: &str) -> Option<Analyzer> {
-    ALL.iter().copied().find(|analyzer| analyzer.name == name)
+    ALL.iter().chain(ON_DEMAND).copied().find(|analyzer| analyzer.name == name)
 }
 
 const fn analyzer(name: &'static str, description: &'static str, run: fn(&Snapshot, &mut Report)) -> Analyzer {
     Analyzer { name, description, run }
 }
 
-/// All of them.
+/// Those that would tell of too much to be run always.
+pub const ON_DEMAND: &[Analyzer] =
+    &[analyzer("maturity.AlphaAnalyzer", "annotations that are alpha", annotations::check_stage)];
+
+/// Those that are run.
 pub const ALL: &[Analyzer] = &[
     analyzer("annotations.K8sAnalyzer", "names, places and values of Istio's annotations", annotations::check),
     analyzer("authn.BlockedCIDRsAnalyzer", "JWKS are fetched from where nobody forbids it", authentication::check),
@@ -103,6 +109,7 @@ pub const ALL: &[Analyzer] = &[
         gateway_api::check_selectors,
     ),
     analyzer("multicluster.MeshNetworksAnalyzer", "networks of registries that nobody knows", networks::check),
+    analyzer("multicluster.ServiceAnalyzer", "services that differ from cluster to cluster", multicluster::check),
     analyzer(
         "schema.ValidationAnalyzer.VirtualService",
         "rules and matches that nothing reaches",
@@ -116,8 +123,11 @@ pub const ALL: &[Analyzer] = &[
         service_entry::check_protocols,
     ),
     analyzer("serviceentry.ProtocolAddressesAnalyzer", "TCP without addresses", service_entry::check_addresses),
-    analyzer("sidecar.DefaultSelectorAnalyzer", "several Sidecars for a namespace", selectors::check_default_sidecars),
-    analyzer("sidecar.SelectorAnalyzer", "several Sidecars for a workload, or no workload", selectors::check_sidecars),
+    analyzer(
+        "sidecar.SelectorAnalyzer",
+        "several Sidecars for a workload or a namespace, or no workload",
+        selectors::check_sidecars,
+    ),
     analyzer(
         "telemetry.DefaultSelectorAnalyzer",
         "several Telemetries for a namespace",

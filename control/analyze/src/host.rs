@@ -2,7 +2,7 @@
 
 /// A short name in full: what has no dot is a service of the namespace.
 pub(crate) fn full_name(host: &str, namespace: &str) -> String {
-    if host.is_empty() || host == "*" || host.contains('.') {
+    if host.starts_with('*') || host.contains('.') {
         return host.to_owned();
     }
     format!("{host}.{namespace}.svc.cluster.local")

@@ -3,46 +3,22 @@
 use serde_json::Value;
 
 use crate::resource::Resource;
-use crate::snapshot::{ROOT_NAMESPACE, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::value::{Labels, Look};
 
-const INJECTOR: &str = "istio-sidecar-injector";
+/// ConfigMaps of the injector begin with this.
+pub(crate) const INJECTOR: &str = "istio-sidecar-injector";
 pub(crate) const PROXY: &str = "istio-proxy";
 pub(crate) const INJECT: &str = "sidecar.istio.io/inject";
-const INJECTION: &str = "istio-injection";
+pub(crate) const INJECTION: &str = "istio-injection";
 pub(crate) const REVISION: &str = "istio.io/rev";
-const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
+pub(crate) const DATAPLANE_MODE: &str = "istio.io/dataplane-mode";
+pub(crate) const AMBIENT: &str = "ambient";
 const REDIRECTION: &str = "ambient.istio.io/redirection";
 
-/// What a namespace's labels ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NamespaceMode {
-    Injected,
-    Disabled,
-    Ambient,
-    /// Several labels at once that say different things.
-    Contradictory,
-    Unlabelled,
-}
-
-pub(crate) fn namespace_mode(labels: &Labels) -> NamespaceMode {
-    let injection = labels.get(INJECTION).map(String::as_str);
-    let revision = labels.contains_key(REVISION);
-    let ambient = labels.get(DATAPLANE_MODE).is_some_and(|mode| mode == "ambient");
-    match (injection, revision, ambient) {
-        (Some("enabled"), true, _) | (Some("enabled"), _, true) => NamespaceMode::Contradictory,
-        (Some("enabled"), false, false) => NamespaceMode::Injected,
-        (Some(_), _, _) => NamespaceMode::Disabled,
-        (None, true, true) => NamespaceMode::Contradictory,
-        (None, true, false) => NamespaceMode::Injected,
-        (None, false, true) => NamespaceMode::Ambient,
-        (None, false, false) => NamespaceMode::Unlabelled,
-    }
-}
-
-/// What the pod itself asks for: its label comes before its annotation.
-pub(crate) fn pod_wish(labels: &Labels, annotations: &Labels) -> Option<bool> {
-    labels.get(INJECT).or_else(|| annotations.get(INJECT)).map(|value| value == "true")
+/// What a pod itself asks for: its label comes before its annotation.
+pub(crate) fn pod_wish<'a>(labels: &'a Labels, annotations: &'a Labels) -> Option<&'a str> {
+    labels.get(INJECT).or_else(|| annotations.get(INJECT)).map(String::as_str)
 }
 
 /// All containers of a pod's specification, those of initialisation too, where native sidecars are.
@@ -50,56 +26,53 @@ pub(crate) fn containers(pod_spec: &Value) -> impl Iterator<Item = &Value> {
     pod_spec.list("/containers").iter().chain(pod_spec.list("/initContainers"))
 }
 
-pub(crate) fn has_proxy(pod_spec: &Value) -> bool {
-    containers(pod_spec).any(|container| container.text("/name") == PROXY)
+/// Whether the sidecar is among containers, with an image.
+pub(crate) fn has_proxy<'a>(mut containers: impl Iterator<Item = &'a Value>) -> bool {
+    containers.find(|container| container.text("/name") == PROXY).is_some_and(|proxy| !proxy.text("/image").is_empty())
 }
 
 pub(crate) fn is_ambient_pod(pod: &Resource) -> bool {
     pod.annotations.get(REDIRECTION).is_some_and(|value| value == "enabled")
 }
 
-/// Whether a pod is part of the mesh, with a sidecar or without one.
-pub(crate) fn pod_in_mesh(snapshot: &Snapshot, pod: &Resource) -> bool {
-    if is_ambient_pod(pod) {
-        return true;
-    }
-    in_mesh(snapshot, &pod.namespace, &pod.labels, &pod.annotations, pod.spec())
+/// Whether a namespace's workloads have no sidecars but a proxy per node. A label for sidecars comes first.
+pub(crate) fn is_ambient_namespace(namespace: &Resource) -> bool {
+    let label = |name: &str| namespace.labels.get(name).map(String::as_str).unwrap_or_default();
+    label(INJECTION) != "enabled" && label(REVISION).is_empty() && label(DATAPLANE_MODE) == AMBIENT
 }
 
-/// Whether a deployment's pods are part of the mesh.
+/// Whether a pod is part of the mesh, with a sidecar or without one.
+pub(crate) fn pod_in_mesh(snapshot: &Snapshot, pod: &Resource) -> bool {
+    is_ambient_pod(pod)
+        || has_proxy(containers(pod.spec()))
+        || is_injected(snapshot, &pod.namespace, &pod.labels, &pod.annotations)
+}
+
+/// Whether a deployment's pods get a sidecar.
 pub(crate) fn deployment_in_mesh(snapshot: &Snapshot, deployment: &Resource) -> bool {
     let template = deployment.body.at("/spec/template");
     let (labels, annotations) = (template.labels("/metadata/labels"), template.labels("/metadata/annotations"));
-    in_mesh(snapshot, &deployment.namespace, &labels, &annotations, template.at("/spec"))
+    has_proxy(template.list("/spec/containers").iter())
+        || is_injected(snapshot, &deployment.namespace, &labels, &annotations)
 }
 
-fn in_mesh(snapshot: &Snapshot, namespace: &str, labels: &Labels, annotations: &Labels, pod_spec: &Value) -> bool {
-    if has_proxy(pod_spec) {
-        return true;
-    }
+fn is_injected(snapshot: &Snapshot, namespace: &str, labels: &Labels, annotations: &Labels) -> bool {
     if let Some(wish) = pod_wish(labels, annotations) {
-        return wish;
+        return wish == "true";
     }
-    let found = snapshot.all("Namespace").find(|found| found.name == namespace);
-    match found.map_or(NamespaceMode::Unlabelled, |found| namespace_mode(&found.labels)) {
-        NamespaceMode::Injected | NamespaceMode::Ambient | NamespaceMode::Contradictory => true,
-        NamespaceMode::Disabled => false,
-        NamespaceMode::Unlabelled => injects_by_default(snapshot),
+    let namespace = snapshot.all("Namespace").find(|found| found.name == namespace);
+    namespace.and_then(|found| found.labels.get(INJECTION)).is_some_and(|label| label == "enabled")
+}
+
+/// The injector's ConfigMap of a revision.
+pub(crate) fn injector_of(revision: &str) -> String {
+    match revision {
+        "" | "default" => INJECTOR.to_owned(),
+        named => format!("{INJECTOR}-{named}"),
     }
 }
 
-/// `enableNamespacesByDefault` of the injector's values.
-pub(crate) fn injects_by_default(snapshot: &Snapshot) -> bool {
-    injector_values(snapshot, None)
-        .is_some_and(|values| values.at("/sidecarInjectorWebhook/enableNamespacesByDefault") == &Value::Bool(true))
-}
-
-/// The values in the sidecar injector's ConfigMap, of which each revision has its own.
-pub(crate) fn injector_values(snapshot: &Snapshot, revision: Option<&String>) -> Option<Value> {
-    let name = match revision {
-        None => INJECTOR.to_owned(),
-        Some(revision) => format!("{INJECTOR}-{revision}"),
-    };
-    let map = snapshot.all("ConfigMap").find(|found| found.namespace == ROOT_NAMESPACE && found.name == name)?;
-    serde_json::from_str(map.body.text("/data/values")).ok()
+/// The values in a ConfigMap of the injector.
+pub(crate) fn injector_values(map: &Resource) -> Value {
+    serde_json::from_str(map.body.text("/data/values")).unwrap_or_default()
 }

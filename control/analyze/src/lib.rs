@@ -7,13 +7,14 @@ mod analyzers;
 mod code;
 mod finding;
 mod host;
+mod hosts;
 mod injection;
 mod mesh_config;
 mod resource;
 mod snapshot;
 mod value;
 
-pub use analyzers::{ALL, Analyzer, find};
+pub use analyzers::{ALL, Analyzer, ON_DEMAND, find};
 pub use code::{Code, Level};
 pub use finding::{Finding, Suppression, UnknownSuppression};
 pub use resource::{Kept, Resource};

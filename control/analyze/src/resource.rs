@@ -20,6 +20,11 @@ const CLUSTER_WIDE: [&str; 12] = [
     "ValidatingWebhookConfiguration",
 ];
 
+/// Who made a resource: controllers of gateways.
+pub(crate) const MANAGED: &str = "gateway.istio.io/managed";
+/// The controller of waypoints.
+pub(crate) const WAYPOINTS: &str = "istio.io-mesh-controller";
+
 /// Where a document came from, if it knows.
 #[derive(Clone, Debug)]
 pub enum Kept {
@@ -102,4 +107,9 @@ impl Resource {
     pub(crate) fn is(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
+}
+
+/// Whether a resource is labelled as a part of the mesh's own installation.
+pub(crate) fn is_control_plane(resource: &Resource) -> bool {
+    resource.labels.contains_key("istio") || resource.labels.get("release").is_some_and(|release| release == "istio")
 }

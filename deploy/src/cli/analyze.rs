@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
-use orrery_analyze::{Level, Suppression};
+use orrery_analyze::{Analyzer, Level, Suppression};
 
 use super::{MeshArgs, Output};
 
@@ -22,8 +22,14 @@ pub struct AnalyzeArgs {
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
     /// Istio's MeshConfig [default: the one in the ConfigMap istio, if it is there]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "meshConfigFile", value_name = "FILE")]
     pub mesh_config: Option<PathBuf>,
+    /// Istio's MeshNetworks [default: those in the ConfigMap istio, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub mesh_networks: Option<PathBuf>,
+    /// Files of another cluster of the same mesh; may be repeated
+    #[arg(long, value_name = "NAME=FILE|DIR", value_parser = other_cluster)]
+    pub cluster: Vec<(String, PathBuf)>,
     /// Read directories below directories too
     #[arg(short = 'R', long)]
     pub recursive: bool,
@@ -36,6 +42,9 @@ pub struct AnalyzeArgs {
     /// Tell findings from this severity on
     #[arg(long, value_enum, ignore_case = true, default_value_t = Severity::Info)]
     pub output_threshold: Severity,
+    /// Run this analyzer only, by its name in the list; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = analyzer)]
+    pub analyzer: Vec<Analyzer>,
     /// List the analyzers and do nothing else
     #[arg(short = 'L', long)]
     pub list_analyzers: bool,
@@ -44,6 +53,17 @@ pub struct AnalyzeArgs {
     pub output: Output,
     #[command(flatten)]
     pub mesh: MeshArgs,
+}
+
+fn other_cluster(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), PathBuf::from(path))),
+        Some(_) | None => Err("write <name of the cluster>=<file or directory>".to_owned()),
+    }
+}
+
+fn analyzer(name: &str) -> Result<Analyzer, String> {
+    orrery_analyze::find(name).ok_or_else(|| "there is no such analyzer; --list-analyzers lists them".to_owned())
 }
 
 /// How bad a finding is.

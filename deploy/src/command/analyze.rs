@@ -1,9 +1,11 @@
 //! `orrery analyze`: what is wrong with configuration in files, in a running mesh, or in the one with the other applied.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use anyhow::ensure;
-use orrery_analyze::{ALL, Finding, Snapshot, SnapshotBuilder};
+use orrery_analyze::{ALL, Finding, ON_DEMAND, Snapshot, SnapshotBuilder};
 use orrery_api::Kind;
 use serde_json::{Value, json};
 
@@ -21,13 +23,15 @@ const REFERENCE: &str = "https://istio.io/latest/docs/reference/config/analysis/
 
 pub(super) async fn run(arguments: AnalyzeArgs) -> anyhow::Result<ExitCode> {
     if arguments.list_analyzers {
-        let lines: Vec<String> = ALL.iter().map(|one| format!("* {}: {}", one.name, one.description)).collect();
+        let lines: Vec<String> =
+            ALL.iter().chain(ON_DEMAND).map(|one| format!("* {}: {}", one.name, one.description)).collect();
         print::data(&lines.join("\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (snapshot, unreadable, what) = gather(&arguments).await?;
     not_acted_on(&snapshot);
-    let findings = told(&arguments, orrery_analyze::analyze(&snapshot, ALL));
+    let analyzers = if arguments.analyzer.is_empty() { ALL } else { &arguments.analyzer };
+    let findings = told(&arguments, orrery_analyze::analyze(&snapshot, analyzers));
     show(&findings, arguments.output)?;
     let failed = findings.iter().any(|finding| finding.code.level() >= arguments.failure_threshold.level());
     print::note(&match findings.len() {
@@ -44,12 +48,12 @@ pub(super) async fn run(arguments: AnalyzeArgs) -> anyhow::Result<ExitCode> {
 
 /// Everything to analyze, whether some file could not be read as YAML, and what it all is in words.
 async fn gather(arguments: &AnalyzeArgs) -> anyhow::Result<(Snapshot, bool, String)> {
-    let mut builder = SnapshotBuilder::new(&arguments.namespace);
+    let mut builder = SnapshotBuilder::new(&arguments.namespace, SystemTime::now());
     if let Some(file) = &arguments.mesh_config {
-        let (text, name) = (read_file(file)?, file.display());
-        let documents =
-            orrery_api::documents(&text).map_err(|why| anyhow::anyhow!("{name}:{}: {}", why.line, why.message))?;
-        builder.mesh_config(documents.first().map(orrery_api::Document::to_json).unwrap_or_default());
+        builder.mesh_config(document_of(file)?);
+    }
+    if let Some(file) = &arguments.mesh_networks {
+        builder.mesh_networks(document_of(file)?);
     }
     let mut what: Vec<String> = arguments.file.iter().map(|path| path.display().to_string()).collect();
     if let Some(mesh) = running(&arguments.mesh, arguments.use_kube)? {
@@ -66,9 +70,15 @@ async fn gather(arguments: &AnalyzeArgs) -> anyhow::Result<(Snapshot, bool, Stri
     }
     ensure!(!what.is_empty(), "there is nothing to analyze: name files or directories, or start a mesh");
     let mut unreadable = false;
-    for path in &arguments.file {
+    let own = arguments.file.iter().map(|path| (None, path));
+    let others = arguments.cluster.iter().map(|(cluster, path)| (Some(cluster), path));
+    for (cluster, path) in own.chain(others) {
         for (name, text) in texts(path, arguments.recursive)? {
-            match builder.add_file(&name, &text) {
+            let added = match cluster {
+                None => builder.add_file(&name, &text),
+                Some(cluster) => builder.add_file_of_cluster(cluster, &name, &text),
+            };
+            match added {
                 Ok(0) => {}
                 Ok(ignored) => print::warning(&format!(
                     "{name}: {ignored} documents have no kind, apiVersion or name, and were ignored"
@@ -91,6 +101,14 @@ fn not_acted_on(snapshot: &Snapshot) {
             print::note(&format!("{} has no effect here: {why}", resource.origin()));
         }
     }
+}
+
+/// The first document of a file.
+fn document_of(file: &Path) -> anyhow::Result<Value> {
+    let (text, name) = (read_file(file)?, file.display());
+    let documents =
+        orrery_api::documents(&text).map_err(|why| anyhow::anyhow!("{name}:{}: {}", why.line, why.message))?;
+    Ok(documents.first().map(orrery_api::Document::to_json).unwrap_or_default())
 }
 
 /// The mesh to ask, if one is wanted and there.

@@ -2,42 +2,38 @@
 
 use crate::code::Code;
 use crate::finding::Report;
+use crate::resource::Resource;
 use crate::snapshot::Snapshot;
 use crate::value::Look;
 
 const BLOCKED: &str = "BLOCKED_CIDRS_IN_JWKS_URIS";
+/// Policies that are named; the rest is counted.
+const NAMED: usize = 5;
 
-/// Only where the control plane's deployment is known: otherwise its environment is not.
 pub(super) fn check(snapshot: &Snapshot, report: &mut Report) {
-    let control_planes: Vec<_> =
-        snapshot.all("Deployment").filter(|found| found.labels.get("app").is_some_and(|app| app == "istiod")).collect();
-    let blocks = |environment: &serde_json::Value| {
-        environment.text("/name") == BLOCKED && !environment.text("/value").is_empty()
-    };
-    let unrestricted = !control_planes.is_empty()
-        && !control_planes.iter().any(|deployment| {
-            deployment
-                .body
-                .list("/spec/template/spec/containers")
-                .iter()
-                .any(|container| container.list("/env").iter().any(blocks))
-        });
-    if !unrestricted {
+    let policies: Vec<String> = snapshot.all("RequestAuthentication").map(Resource::path).collect();
+    if policies.is_empty() {
         return;
     }
-    for policy in snapshot.all("RequestAuthentication") {
-        for (index, rule) in policy.spec().list("/jwtRules").iter().enumerate() {
-            let uri = rule.text("/jwksUri");
-            if !uri.is_empty() {
-                report.add(
-                    Code::JwksUriFetchUnrestricted,
-                    policy,
-                    &format!("/spec/jwtRules/{index}/jwksUri"),
-                    format!(
-                        "the control plane fetches {uri}, and no address range is blocked for it: {BLOCKED} is not set"
-                    ),
-                );
-            }
-        }
+    let named = policies[..policies.len().min(NAMED)].join(", ");
+    let more = match policies.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let control_planes =
+        snapshot.all("Deployment").filter(|found| found.labels.get("app").is_some_and(|app| app == "istiod"));
+    for deployment in control_planes.filter(|deployment| !blocks(deployment)) {
+        report.add(
+            Code::JwksUriFetchUnrestricted,
+            deployment,
+            "/spec/template/spec/containers",
+            format!("{BLOCKED} is not set: the keys of {named}{more} are fetched from any address"),
+        );
     }
+}
+
+fn blocks(deployment: &Resource) -> bool {
+    let containers = deployment.body.list("/spec/template/spec/containers");
+    let mut variables = containers.iter().flat_map(|container| container.list("/env"));
+    variables.any(|variable| variable.text("/name") == BLOCKED && !variable.text("/value").is_empty())
 }

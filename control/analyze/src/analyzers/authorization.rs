@@ -4,8 +4,8 @@ use crate::code::Code;
 use crate::finding::Report;
 use crate::injection::pod_in_mesh;
 use crate::resource::Resource;
-use crate::snapshot::{ROOT_NAMESPACE, Snapshot};
-use crate::value::{Look, selects};
+use crate::snapshot::Snapshot;
+use crate::value::Look;
 
 pub(super) fn check(snapshot: &Snapshot, report: &mut Report) {
     for policy in snapshot.all("AuthorizationPolicy") {
@@ -15,34 +15,25 @@ pub(super) fn check(snapshot: &Snapshot, report: &mut Report) {
 }
 
 fn check_workloads(snapshot: &Snapshot, policy: &Resource, report: &mut Report) {
-    let spec = policy.spec();
-    if spec.has("/targetRef") || !spec.list("/targetRefs").is_empty() {
+    let mesh_wide = policy.namespace == snapshot.mesh_config.root_namespace();
+    let selector = policy.spec().has("/selector").then(|| policy.spec().labels("/selector/matchLabels"));
+    if mesh_wide && selector.is_none() {
         return;
     }
-    let selector = spec.labels("/selector/matchLabels");
-    let mesh_wide = policy.namespace == ROOT_NAMESPACE;
-    if mesh_wide && selector.is_empty() {
-        return;
-    }
-    let held = snapshot.all("Pod").any(|pod| {
-        (mesh_wide || pod.namespace == policy.namespace)
-            && selects(&selector, &pod.labels)
-            && pod_in_mesh(snapshot, pod)
-    });
+    let selector = selector.unwrap_or_default();
+    let held = snapshot
+        .pods_with(&selector)
+        .any(|pod| (mesh_wide || pod.namespace == policy.namespace) && pod_in_mesh(snapshot, pod));
     if !held {
         let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let message = match (labels.is_empty(), mesh_wide) {
-            (true, _) => format!("no workload of the mesh runs in the namespace {}", policy.namespace),
-            (false, true) => format!("no workload of the mesh has the labels {}", labels.join(",")),
-            (false, false) => {
-                format!(
-                    "no workload of the mesh in the namespace {} has the labels {}",
-                    policy.namespace,
-                    labels.join(",")
-                )
-            }
-        };
-        report.add(Code::NoMatchingWorkloadsFound, policy, "/spec/selector", message);
+        let place = if mesh_wide { String::new() } else { format!(" in the namespace {}", policy.namespace) };
+        let asked = if labels.is_empty() { String::new() } else { format!(" with the labels {}", labels.join(",")) };
+        report.add(
+            Code::NoMatchingWorkloadsFound,
+            policy,
+            "/spec/selector",
+            format!("there is no workload of the mesh{place}{asked}"),
+        );
     }
 }
 
@@ -56,7 +47,7 @@ fn check_namespaces(snapshot: &Snapshot, policy: &Resource, report: &mut Report)
                             Code::ReferencedResourceNotFound,
                             policy,
                             &format!("/spec/rules/{rule_index}/from/{index}/source/{field}/{place}"),
-                            format!("no namespace is named {pattern:?}"),
+                            format!("rules[{rule_index}].from[{index}].source.{field}[{place}]: no namespace is named {pattern:?}"),
                         );
                     }
                 }
@@ -70,6 +61,6 @@ fn matches(pattern: &str, name: &str) -> bool {
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
         (Some(suffix), _) => name.ends_with(suffix),
         (None, Some(prefix)) => name.starts_with(prefix),
-        (None, None) => pattern == name,
+        (None, None) => pattern.eq_ignore_ascii_case(name),
     }
 }

@@ -1,22 +1,20 @@
 //! DestinationRules: TLS without verification, subsets without pods, hosts that nobody knows.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::code::Code;
 use crate::finding::Report;
-use crate::host::{covers, full_name};
+use crate::hosts::Hosts;
 use crate::resource::Resource;
 use crate::snapshot::Snapshot;
 use crate::value::{Labels, Look, selects};
 
-/// Labels that come from where a pod runs, not from the pod.
-const PLACE_LABELS: [&str; 5] = [
-    "topology.istio.io/cluster",
-    "topology.istio.io/network",
-    "topology.istio.io/subzone",
-    "topology.kubernetes.io/region",
-    "topology.kubernetes.io/zone",
-];
+const HOSTNAME: &str = "kubernetes.io/hostname";
+const REGION: &str = "topology.kubernetes.io/region";
+const ZONE: &str = "topology.kubernetes.io/zone";
+const SUBZONE: &str = "topology.istio.io/subzone";
 
 pub(super) fn check_certificates(snapshot: &Snapshot, report: &mut Report) {
     for rule in snapshot.all("DestinationRule") {
@@ -61,59 +59,46 @@ fn verifies_nothing(tls: &Value, selected: bool) -> bool {
 }
 
 pub(super) fn check_subsets(snapshot: &Snapshot, report: &mut Report) {
+    let hosts = Hosts::of(snapshot);
+    let nodes: HashMap<&str, &Resource> = snapshot.all("Node").map(|node| (node.name.as_str(), node)).collect();
+    let pods: Vec<Labels> = snapshot.all("Pod").map(|pod| placed_labels(pod, &nodes)).collect();
     for rule in snapshot.all("DestinationRule") {
-        let host = full_name(rule.spec().text("/host"), &rule.namespace);
-        let Some(service) = service_of(snapshot, &host) else {
-            check_host(snapshot, rule, &host, report);
+        let host = rule.spec().text("/host");
+        let Some(known) = hosts.find(host, &rule.namespace, &rule.spec().texts("/exportTo")) else {
+            let message = format!("no service and no ServiceEntry that the rule sees has the host {host}");
+            report.add(Code::UnknownDestinationRuleHost, rule, "/spec/host", message);
             continue;
         };
-        let selector = service.spec().labels("/selector");
-        if selector.is_empty() {
-            continue;
-        }
-        let pods: Vec<&Resource> = snapshot
-            .all("Pod")
-            .filter(|pod| pod.namespace == service.namespace && selects(&selector, &pod.labels))
-            .collect();
         for (index, subset) in rule.spec().list("/subsets").iter().enumerate() {
-            let labels = subset.labels("/labels");
-            if !labels.is_empty() && !pods.iter().any(|pod| is_in_subset(snapshot, pod, &labels)) {
-                let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let mut selector = known.selector.clone();
+            selector.extend(subset.labels("/labels"));
+            if !pods.iter().any(|labels| selects(&selector, labels)) {
+                let pairs: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 report.add(
                     Code::DestinationRuleSubsetNotSelectPods,
                     rule,
                     &format!("/spec/subsets/{index}"),
-                    format!(
-                        "no pod of {host} has the labels {} of the subset {}",
-                        pairs.join(","),
-                        subset.text("/name")
-                    ),
+                    format!("no pod has the labels {} of the subset {}", pairs.join(","), subset.text("/name")),
                 );
             }
         }
     }
 }
 
-fn service_of<'a>(snapshot: &'a Snapshot, host: &str) -> Option<&'a Resource> {
-    let (name, namespace) = host.strip_suffix(".svc.cluster.local")?.split_once('.')?;
-    snapshot.all("Service").find(|service| service.name == name && service.namespace == namespace)
-}
-
-fn check_host(snapshot: &Snapshot, rule: &Resource, host: &str, report: &mut Report) {
-    let entry = snapshot
-        .all("ServiceEntry")
-        .any(|entry| entry.spec().texts("/hosts").iter().any(|known| covers(known, host) || covers(host, known)));
-    if !entry && !host.starts_with('*') {
-        report.add(Code::UnknownDestinationRuleHost, rule, "/spec/host", format!("nothing has the host {host}"));
+/// A pod's labels, and those that it gets from its node: the place, as far as each part of it is inside a known one.
+fn placed_labels(pod: &Resource, nodes: &HashMap<&str, &Resource>) -> Labels {
+    let mut labels = pod.labels.clone();
+    let name = pod.spec().text("/nodeName");
+    if name.is_empty() {
+        return labels;
     }
-}
-
-fn is_in_subset(snapshot: &Snapshot, pod: &Resource, labels: &Labels) -> bool {
-    let node = snapshot.all("Node").find(|node| node.name == pod.spec().text("/nodeName"));
-    labels.iter().all(|(key, value)| {
-        let of_pod = pod.labels.get(key);
-        let of_place =
-            PLACE_LABELS.contains(&key.as_str()).then(|| node.and_then(|node| node.labels.get(key))).flatten();
-        !value.is_empty() && of_pod.or(of_place) == Some(value)
-    })
+    labels.insert(HOSTNAME.to_owned(), name.to_owned());
+    let Some(node) = nodes.get(name) else { return labels };
+    let part = |key: &str| node.labels.get(key).filter(|value| !value.is_empty()).cloned();
+    labels.extend(part(REGION).map(|region| (REGION.to_owned(), region)));
+    if let Some(zone) = part(ZONE) {
+        labels.insert(ZONE.to_owned(), zone);
+        labels.extend(part(SUBZONE).map(|subzone| (SUBZONE.to_owned(), subzone)));
+    }
+    labels
 }

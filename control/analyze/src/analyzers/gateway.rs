@@ -1,8 +1,6 @@
 //! Istio's Gateways: their workloads, the ports of those, and who claims the same host and port.
 
-use std::collections::BTreeSet;
-
-use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
 use crate::finding::Report;
@@ -10,37 +8,21 @@ use crate::resource::Resource;
 use crate::snapshot::Snapshot;
 use crate::value::{Labels, Look, selects};
 
-/// Ports of the gateway that Istio installs by itself.
-const USUAL_PORTS: [u64; 5] = [80, 443, 15021, 15443, 31400];
-
-/// Whether it selects the gateway that Istio installs by itself, in the control plane's namespace: it may be there without
-/// being among what is analyzed.
-pub(super) fn is_usual(selector: &Labels) -> bool {
-    selector.len() == 1 && selector.get("istio").is_some_and(|value| value == "ingressgateway")
-}
-
 pub(super) fn check_ports(snapshot: &Snapshot, report: &mut Report) {
     for gateway in snapshot.gateways() {
         let selector = gateway.spec().labels("/selector");
-        if selector.is_empty() {
-            continue;
-        }
         let pods: Vec<&Resource> = snapshot.pods_with(&selector).collect();
-        if pods.is_empty() && !is_usual(&selector) {
-            report.add(
-                Code::ReferencedResourceNotFound,
-                gateway,
-                "/spec/selector",
-                format!("no pod has the labels {}", describe(&selector)),
-            );
+        if pods.is_empty() {
+            report_missing(gateway, &selector, report);
             continue;
         }
-        let ports = match pods.is_empty() {
-            true => BTreeSet::from(USUAL_PORTS),
-            false => service_ports(snapshot, &pods),
-        };
+        let ports = service_ports(snapshot, &pods);
         for (index, server) in gateway.spec().list("/servers").iter().enumerate() {
-            if let Some(port) = server.port("/port/number").filter(|port| !ports.contains(port)) {
+            if !server.has("/port") {
+                continue;
+            }
+            let port = server.port("/port/number").unwrap_or_default();
+            if !ports.contains(&port) {
                 report.add(
                     Code::GatewayPortNotDefinedOnService,
                     gateway,
@@ -52,15 +34,18 @@ pub(super) fn check_ports(snapshot: &Snapshot, report: &mut Report) {
     }
 }
 
+/// Tells that a gateway selects no workload.
+pub(super) fn report_missing(gateway: &Resource, selector: &Labels, report: &mut Report) {
+    let message = format!("no pod has the labels {}", describe(selector));
+    report.add(Code::ReferencedResourceNotFound, gateway, "/spec/selector", message);
+}
+
 /// Ports of the services that lead to these pods, and the ports that they lead to.
 fn service_ports(snapshot: &Snapshot, pods: &[&Resource]) -> BTreeSet<u64> {
     let mut ports = BTreeSet::new();
     for service in snapshot.all("Service") {
         let selector = service.spec().labels("/selector");
-        let leads = |pod: &&Resource| {
-            pod.namespace == service.namespace && !selector.is_empty() && selects(&selector, &pod.labels)
-        };
-        if !pods.iter().any(leads) {
+        if !pods.iter().any(|pod| pod.namespace == service.namespace && selects(&selector, &pod.labels)) {
             continue;
         }
         for port in service.spec().list("/ports") {
@@ -73,61 +58,80 @@ fn service_ports(snapshot: &Snapshot, pods: &[&Resource]) -> BTreeSet<u64> {
     ports
 }
 
+/// As `kubectl` writes selectors, in the order of their keys.
 fn describe(labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     pairs.join(",")
 }
 
-/// One server of a Gateway.
+/// What one Gateway claims of one port: of several servers on the port the last counts, as in Istio's analysis.
 struct Claim<'a> {
     gateway: &'a Resource,
-    selector: Labels,
-    index: usize,
-    server: &'a Value,
-    port: u64,
+    hosts: Vec<&'a str>,
+    bind: &'a str,
 }
 
+/// Claims by selector, and then by port and Gateway.
+type Claims<'a> = BTreeMap<String, (Labels, BTreeMap<(u64, String), Claim<'a>>)>;
+
 pub(super) fn check_conflicts(snapshot: &Snapshot, report: &mut Report) {
-    let claims: Vec<Claim<'_>> = snapshot.gateways().flat_map(claims_of).collect();
-    for claim in &claims {
-        let hosts = claim.server.texts("/hosts");
-        let others: BTreeSet<String> = claims
+    let claims = claims(snapshot);
+    for gateway in snapshot.gateways() {
+        let selector = gateway.spec().labels("/selector");
+        let (written, path) = (describe(&selector), gateway.path());
+        let rivals: Vec<_> = claims
             .iter()
-            .filter(|other| !other.gateway.is(claim.gateway) && other.port == claim.port)
-            .filter(|other| other.server.text("/bind") == claim.server.text("/bind"))
-            .filter(|other| other.server.texts("/hosts").iter().any(|host| hosts.contains(host)))
-            .filter(|other| share_workload(snapshot, &claim.selector, &other.selector))
-            .map(|other| other.gateway.path())
+            .filter(|(other, (labels, _))| share_workload(snapshot, (&written, &selector), (other, labels)))
+            .flat_map(|(_, (_, claims))| claims)
             .collect();
-        if !others.is_empty() {
-            let others: Vec<String> = others.into_iter().collect();
-            report.add(
-                Code::ConflictingGateways,
-                claim.gateway,
-                &format!("/spec/servers/{}", claim.index),
-                format!(
-                    "port {} with the hosts {} is also claimed by {} for workloads with {}",
-                    claim.port,
-                    hosts.join(","),
-                    others.join(", "),
-                    describe(&claim.selector)
-                ),
-            );
+        if rivals.is_empty() && !selector.is_empty() {
+            report_missing(gateway, &selector, report);
+            continue;
+        }
+        for (index, server) in gateway.spec().list("/servers").iter().enumerate() {
+            let (port, hosts) = (server.port("/port/number").unwrap_or_default(), server.texts("/hosts"));
+            let takes = |claim: &Claim<'_>| {
+                claim.bind == server.text("/bind") && hosts.iter().any(|host| claim.hosts.contains(host))
+            };
+            let others: BTreeSet<String> = rivals
+                .iter()
+                .filter(|((number, name), claim)| *number == port && *name != path && takes(claim))
+                .map(|(_, claim)| claim.gateway.path())
+                .collect();
+            if !others.is_empty() {
+                let others: Vec<String> = others.into_iter().collect();
+                report.add(
+                    Code::ConflictingGateways,
+                    gateway,
+                    &format!("/spec/servers/{index}"),
+                    format!(
+                        "port {port} with the hosts {} is also claimed by {} for workloads with {written}",
+                        hosts.join(","),
+                        others.join(", "),
+                    ),
+                );
+            }
         }
     }
 }
 
-fn claims_of(gateway: &Resource) -> Vec<Claim<'_>> {
-    let servers = gateway.spec().list("/servers").iter().enumerate();
-    servers
-        .filter_map(|(index, server)| {
-            let port = server.port("/port/number")?;
-            Some(Claim { gateway, selector: gateway.spec().labels("/selector"), index, server, port })
-        })
-        .collect()
+fn claims(snapshot: &Snapshot) -> Claims<'_> {
+    let mut claims = Claims::new();
+    for gateway in snapshot.gateways() {
+        let selector = gateway.spec().labels("/selector");
+        for server in gateway.spec().list("/servers") {
+            let port = server.port("/port/number").unwrap_or_default();
+            let claim = Claim { gateway, hosts: server.texts("/hosts"), bind: server.text("/bind") };
+            let (_, of_selector) =
+                claims.entry(describe(&selector)).or_insert_with(|| (selector.clone(), BTreeMap::new()));
+            of_selector.insert((port, gateway.path()), claim);
+        }
+    }
+    claims
 }
 
-/// Whether two selectors select the same workload: one implies the other, or a pod has the labels of both.
-fn share_workload(snapshot: &Snapshot, one: &Labels, other: &Labels) -> bool {
-    selects(one, other) || selects(other, one) || snapshot.pods_with(one).any(|pod| selects(other, &pod.labels))
+/// Whether two selectors are the same, or the text of one is a part of the other's and some pod has the labels of both.
+fn share_workload(snapshot: &Snapshot, (one, labels): (&str, &Labels), (other, others): (&str, &Labels)) -> bool {
+    let nested = || one.contains(other) || other.contains(one);
+    one == other || (nested() && snapshot.pods_with(labels).any(|pod| selects(others, &pod.labels)))
 }

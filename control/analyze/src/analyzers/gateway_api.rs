@@ -9,17 +9,12 @@ const BUNDLE: &str = "gateway.networking.k8s.io/bundle-version";
 /// The label that ties a pod to the Gateway for which it was made.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
-/// Bundles from which on a kind is served in the version that is read.
-const MINIMUM: [(&str, (u32, u32)); 8] = [
-    ("backendtlspolicies", (1, 4)),
-    ("gatewayclasses", (1, 0)),
-    ("gateways", (1, 0)),
-    ("grpcroutes", (1, 1)),
-    ("httproutes", (1, 0)),
-    ("listenersets", (1, 5)),
-    ("referencegrants", (0, 6)),
-    ("tlsroutes", (1, 5)),
-];
+/// Kinds that select workloads or target gateways.
+const POLICIES: [&str; 4] = ["AuthorizationPolicy", "RequestAuthentication", "Telemetry", "WasmPlugin"];
+
+/// Bundles from which on a kind is read by Istio; others have been served for longer.
+const MINIMUM: [(&str, (u32, u32)); 4] =
+    [("backendtlspolicies", (1, 4)), ("grpcroutes", (1, 1)), ("tcproutes", (1, 6)), ("tlsroutes", (1, 5))];
 
 pub(super) fn check_versions(snapshot: &Snapshot, report: &mut Report) {
     for definition in snapshot.all("CustomResourceDefinition") {
@@ -47,21 +42,21 @@ fn version(text: &str) -> Option<(u32, u32)> {
 
 pub(super) fn check_selectors(snapshot: &Snapshot, report: &mut Report) {
     let gateways: Vec<_> = snapshot.all("Pod").filter(|pod| pod.labels.contains_key(GATEWAY_NAME)).collect();
-    for kind in ["AuthorizationPolicy", "RequestAuthentication", "Telemetry", "WasmPlugin"] {
-        for policy in snapshot.all(kind) {
-            let selector = policy.spec().labels("/selector/matchLabels");
-            let selected = gateways
-                .iter()
-                .find(|pod| pod.namespace == policy.namespace && selects(&selector, &pod.labels))
-                .filter(|_| !selector.is_empty());
-            if let Some(gateway) = selected.and_then(|pod| pod.labels.get(GATEWAY_NAME)) {
-                report.add(
-                    Code::IneffectiveSelector,
-                    policy,
-                    "/spec/selector",
-                    format!("a selector has no effect on the gateway {gateway} of the Gateway API"),
-                );
-            }
+    for policy in POLICIES.into_iter().flat_map(|kind| snapshot.all(kind)) {
+        let spec = policy.spec();
+        if spec.has("/targetRef") || !spec.has("/selector") {
+            continue;
+        }
+        let selector = spec.labels("/selector/matchLabels");
+        let selected =
+            gateways.iter().filter(|pod| pod.namespace == policy.namespace && selects(&selector, &pod.labels));
+        for gateway in selected.filter_map(|pod| pod.labels.get(GATEWAY_NAME)) {
+            report.add(
+                Code::IneffectiveSelector,
+                policy,
+                "/spec/selector",
+                format!("a selector has no effect on the gateway {gateway} of the Gateway API"),
+            );
         }
     }
 }

@@ -1,51 +1,65 @@
 //! The sidecar's image: old ones, and `auto` where nothing replaces it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
+use super::proxy_config::ImageTypes;
 use crate::code::Code;
 use crate::finding::Report;
-use crate::injection::{NamespaceMode, PROXY, REVISION, containers, injector_values, namespace_mode, pod_wish};
+use crate::injection::{INJECTION, INJECTOR, PROXY, REVISION, containers, injector_of, injector_values};
 use crate::resource::Resource;
-use crate::snapshot::{Snapshot, is_system};
+use crate::snapshot::Snapshot;
 use crate::value::{Labels, Look, label_selector_selects};
 
-/// What the injector puts in place of.
+/// What the injector puts something in place of.
 const AUTO: &str = "auto";
-/// Variants of the same version.
-const VARIANTS: [&str; 2] = ["-distroless", "-debug"];
+/// By which a pod chooses its image itself.
+const OWN_IMAGE: &str = "sidecar.istio.io/proxyImage";
+/// Names of Istio's webhooks end on this.
+const ISTIO: &str = "istio.io";
 
 pub(super) fn check_versions(snapshot: &Snapshot, report: &mut Report) {
-    for namespace in snapshot.all("Namespace").filter(|found| namespace_mode(&found.labels) == NamespaceMode::Injected)
-    {
-        let Some(values) = injector_values(snapshot, namespace.labels.get(REVISION)) else { continue };
-        let current = current_image(&values);
-        let old: Vec<&str> = snapshot
+    let maps = snapshot.all("ConfigMap").filter(|map| map.name.starts_with(INJECTOR));
+    let images: BTreeMap<&str, String> = maps.map(|map| (map.name.as_str(), image_of(&injector_values(map)))).collect();
+    let types = ImageTypes::of(snapshot);
+    for namespace in snapshot.all("Namespace") {
+        let Some(image) = injector(namespace).and_then(|name| images.get(name.as_str())) else { continue };
+        let mut old: Vec<&str> = snapshot
             .all("Pod")
-            .filter(|pod| pod.namespace == namespace.name && has_other_image(pod, &current))
+            .filter(|pod| pod.namespace == namespace.name && has_other_image(pod, image, &types.of_pod(pod)))
             .map(|pod| pod.name.as_str())
             .collect();
+        old.sort_unstable();
         if !old.is_empty() {
             report.add(
                 Code::PodsIstioProxyImageMismatchInNamespace,
                 namespace,
                 "",
-                format!("the sidecar's image is not {current}, the current one, in {}", old.join(", ")),
+                format!("the sidecar's image is not {image}, the current one, in {}", old.join(", ")),
             );
         }
     }
 }
 
-/// A pod may choose its image or have none.
-fn has_other_image(pod: &Resource, current: &str) -> bool {
-    pod_wish(&pod.labels, &pod.annotations) != Some(false)
-        && !pod.annotations.contains_key("sidecar.istio.io/proxyImage")
-        && containers(pod.spec())
-            .filter(|container| container.text("/name") == PROXY)
-            .any(|proxy| version_of(proxy.text("/image")) != version_of(current))
+/// The ConfigMap by which a namespace's pods are injected, if they are.
+fn injector(namespace: &Resource) -> Option<String> {
+    match (namespace.labels.get(REVISION), namespace.labels.get(INJECTION)) {
+        (Some(revision), _) => Some(injector_of(revision)),
+        (None, Some(label)) if label == "enabled" => Some(injector_of("")),
+        (None, Some(_) | None) => None,
+    }
+}
+
+fn has_other_image(pod: &Resource, image: &str, image_type: &str) -> bool {
+    let variant = format!("{image}-{image_type}");
+    let chosen = pod.annotations.get(OWN_IMAGE).is_some_and(|own| !own.is_empty());
+    let mut proxies = containers(pod.spec()).filter(|container| container.text("/name") == PROXY);
+    !chosen && proxies.any(|proxy| proxy.text("/image") != image && proxy.text("/image") != variant)
 }
 
 /// The image that the injector would use now.
-fn current_image(values: &Value) -> String {
+fn image_of(values: &Value) -> String {
     let (image, hub) = (values.text("/global/proxy/image"), values.text("/global/hub"));
     if image.contains('/') {
         return image.to_owned();
@@ -57,10 +71,6 @@ fn current_image(values: &Value) -> String {
     format!("{hub}/{image}:{tag}")
 }
 
-fn version_of(image: &str) -> &str {
-    VARIANTS.iter().find_map(|variant| image.strip_suffix(variant)).unwrap_or(image)
-}
-
 pub(super) fn check_auto(snapshot: &Snapshot, report: &mut Report) {
     for pod in snapshot.all("Pod").filter(|pod| has_auto_image(pod.spec())) {
         report.add(
@@ -70,7 +80,7 @@ pub(super) fn check_auto(snapshot: &Snapshot, report: &mut Report) {
             "the pod runs with the image auto, which injection should have replaced",
         );
     }
-    for deployment in snapshot.all("Deployment").filter(|found| !is_system(&found.namespace)) {
+    for deployment in snapshot.all("Deployment") {
         let template = deployment.body.at("/spec/template");
         let labels = template.labels("/metadata/labels");
         if has_auto_image(template.at("/spec")) && !is_injected(snapshot, deployment, &labels) {
@@ -85,20 +95,18 @@ pub(super) fn check_auto(snapshot: &Snapshot, report: &mut Report) {
 }
 
 fn has_auto_image(pod_spec: &Value) -> bool {
-    containers(pod_spec).any(|container| container.text("/name") == PROXY && container.text("/image") == AUTO)
+    let mut containers = pod_spec.list("/containers").iter();
+    containers.any(|container| container.text("/name") == PROXY && container.text("/image") == AUTO)
 }
 
 fn is_injected(snapshot: &Snapshot, deployment: &Resource, labels: &Labels) -> bool {
-    let mut of_namespace = snapshot
-        .all("Namespace")
-        .find(|namespace| namespace.name == deployment.namespace)
-        .map(|namespace| namespace.labels.clone())
-        .unwrap_or_default();
-    of_namespace.insert("kubernetes.io/metadata.name".to_owned(), deployment.namespace.clone());
-    snapshot.all("MutatingWebhookConfiguration").any(|configuration| {
-        configuration.body.list("/webhooks").iter().any(|webhook| {
-            label_selector_selects(webhook.at("/namespaceSelector"), &of_namespace)
-                && label_selector_selects(webhook.at("/objectSelector"), labels)
-        })
+    let namespace = snapshot.all("Namespace").find(|namespace| namespace.name == deployment.namespace);
+    let of_namespace = namespace.map(|namespace| namespace.labels.clone()).unwrap_or_default();
+    let configurations = snapshot.all("MutatingWebhookConfiguration");
+    let mut webhooks = configurations.flat_map(|configuration| configuration.body.list("/webhooks"));
+    webhooks.any(|webhook| {
+        webhook.text("/name").ends_with(ISTIO)
+            && label_selector_selects(webhook.at("/namespaceSelector"), &of_namespace)
+            && label_selector_selects(webhook.at("/objectSelector"), labels)
     })
 }

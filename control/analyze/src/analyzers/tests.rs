@@ -1,4 +1,8 @@
-//! Istio's own cases, read from the corpus beside the project.
+//! Istio's own cases, read from the corpus beside the project; and every branch of each analyzer on inputs of our own.
+
+mod policies;
+mod routing;
+mod workloads;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,7 +40,7 @@ fn analyzers(name: &str) -> Vec<Analyzer> {
 }
 
 fn found(case: &Value) -> Vec<String> {
-    let mut builder = SnapshotBuilder::new("default");
+    let mut builder = SnapshotBuilder::new("default", std::time::SystemTime::now());
     if let Some(file) = case["meshConfig"].as_str() {
         builder.mesh_config(orrery_api::documents(&read(file)).unwrap()[0].to_json());
     }
@@ -51,6 +55,21 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
     let mut lines: Vec<String> = lines.collect();
     lines.sort();
     lines
+}
+
+/// What an analyzer finds in documents: `<code> <kind> <namespace>/<name>`, sorted.
+fn findings(analyzer: &str, documents: &str) -> Vec<String> {
+    let mut builder = SnapshotBuilder::new("default", std::time::SystemTime::UNIX_EPOCH);
+    builder.add_file("documents.yaml", documents).unwrap_or_else(|why| panic!("{why:?}\n{documents}"));
+    let findings = crate::analyze(&builder.build(), &[super::find(analyzer).unwrap()]);
+    sorted(findings.iter().map(|finding| format!("{} {}", finding.code, finding.origin)))
+}
+
+/// Asserts what an analyzer finds in each of several sets of documents.
+fn check(analyzer: &str, table: &[(&str, &[&str])]) {
+    for (documents, expected) in table {
+        assert_eq!(findings(analyzer, documents), *expected, "{analyzer} of\n{documents}");
+    }
 }
 
 #[test]
@@ -72,7 +91,7 @@ fn istios_cases_give_exactly_their_codes() {
 
 #[test]
 fn networks_of_unknown_registries_are_found() {
-    let mut builder = SnapshotBuilder::new("default");
+    let mut builder = SnapshotBuilder::new("default", std::time::SystemTime::now());
     builder.add_file("secret.yaml", &read("multicluster-unknown-serviceregistry.yaml")).unwrap();
     let networks = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  meshNetworks: |\n    \
         networks:\n      one: {endpoints: [{fromRegistry: istio-remote}, {fromRegistry: nobody}]}\n      two: {endpoints: [{fromRegistry: lost}]}\n";

@@ -29,16 +29,14 @@ pub(super) fn check(snapshot: &Snapshot, report: &mut Report) {
                 );
                 continue;
             }
-            match gateway_hosts(snapshot, reference, service) {
-                None => {
-                    report.add(
-                        Code::ReferencedResourceNotFound,
-                        service,
-                        &pointer,
-                        format!("there is no gateway {reference}"),
-                    );
-                }
-                Some(hosts) if !serves_any(&hosts, service) => report.add(
+            let hosts = gateway_hosts(snapshot, reference, service);
+            if hosts.is_none() {
+                let message = format!("there is no gateway {reference}");
+                report.add(Code::ReferencedResourceNotFound, service, &pointer, message);
+            }
+            // Of a gateway that is not there, too: whoever suppresses the one finding has the other.
+            if !serves_any(&hosts.unwrap_or_default(), service) {
+                report.add(
                     Code::VirtualServiceHostNotFoundInGateway,
                     service,
                     &pointer,
@@ -46,8 +44,7 @@ pub(super) fn check(snapshot: &Snapshot, report: &mut Report) {
                         "the gateway {reference} serves none of the hosts {}",
                         service.spec().texts("/hosts").join(", ")
                     ),
-                ),
-                Some(_) => {}
+                );
             }
         }
     }
@@ -87,7 +84,7 @@ fn host_for(host: &str, gateway: &Resource, service: &Resource) -> Option<String
 
 fn serves_any(served: &[String], service: &Resource) -> bool {
     let hosts = service.spec().texts("/hosts");
-    hosts.is_empty() || hosts.iter().any(|host| served.iter().any(|known| overlap(known, host)))
+    hosts.iter().any(|host| served.iter().any(|known| overlap(known, host)))
 }
 
 /// Claims are there to route by only where a RequestAuthentication has verified the token.
@@ -119,13 +116,22 @@ fn claim_match(service: &Resource) -> Option<(String, String)> {
         for (place, condition) in route.list("/match").iter().enumerate() {
             for field in ["headers", "withoutHeaders"] {
                 let Value::Object(headers) = condition.at(&format!("/{field}")) else { continue };
-                if let Some(key) = headers.keys().find(|key| key.starts_with(CLAIMS)) {
+                if let Some(key) = headers.keys().find(|key| is_claim(key)) {
                     return Some((format!("/spec/http/{index}/match/{place}/{field}"), key.clone()));
                 }
             }
         }
     }
     None
+}
+
+/// `@request.auth.claims.<name>`, or each part of the name in brackets.
+fn is_claim(header: &str) -> bool {
+    let begins = header.get(..CLAIMS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(CLAIMS));
+    let rest = header.get(CLAIMS.len()..).unwrap_or_default();
+    begins
+        && rest.len() > 1
+        && (rest.starts_with('.') || (rest.len() > 2 && rest.starts_with('[') && rest.ends_with(']')))
 }
 
 fn authenticates(snapshot: &Snapshot, pod: &Resource) -> bool {
