@@ -11,6 +11,7 @@ pub mod cors;
 pub mod decide;
 pub mod fault;
 pub mod forward;
+pub mod grpc_messages;
 pub mod listener;
 pub mod matching;
 pub mod names;

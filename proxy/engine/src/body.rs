@@ -12,6 +12,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use orrery_core::grpc_messages::MessageCounter;
 use tokio::time::Instant;
 
 /// Bytes kept for another try.
@@ -36,6 +37,8 @@ struct Shared {
     /// The data so far; `None` once it was too much, or if it is not wanted.
     kept: RefCell<Option<Kept>>,
     received: Cell<u64>,
+    /// Of gRPC messages; `None` for other bodies.
+    messages: Option<RefCell<MessageCounter>>,
     ended: Cell<Option<Instant>>,
     failed: Cell<bool>,
     /// The only try that may read now.
@@ -73,7 +76,8 @@ pub(crate) struct Reader {
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, keep: Keep) -> Self {
+    /// `is_grpc`: its messages are counted.
+    pub(crate) fn new(incoming: Incoming, keep: Keep, is_grpc: bool) -> Self {
         if incoming.is_end_stream() {
             return Self(None);
         }
@@ -85,6 +89,7 @@ impl RequestBody {
             incoming: RefCell::new(incoming),
             kept: RefCell::new(kept),
             received: Cell::new(0),
+            messages: is_grpc.then(RefCell::default),
             ended: Cell::new(None),
             failed: Cell::new(false),
             reader: Cell::new(0),
@@ -121,6 +126,12 @@ impl RequestBody {
     /// Bytes received from the client so far.
     pub(crate) fn received(&self) -> u64 {
         self.0.as_ref().map_or(0, |shared| shared.received.get())
+    }
+
+    /// gRPC messages received from the client so far.
+    pub(crate) fn messages(&self) -> u64 {
+        let counter = self.0.as_ref().and_then(|shared| shared.messages.as_ref());
+        counter.map_or(0, |counter| counter.borrow().messages())
     }
 
     /// Whether all of it has been received.
@@ -181,6 +192,9 @@ impl Shared {
         let mut kept = self.kept.borrow_mut();
         if let Some(data) = frame.data_ref() {
             self.received.set(self.received.get() + data.len() as u64);
+            if let Some(counter) = &self.messages {
+                counter.borrow_mut().feed(data);
+            }
             if let Some(all) = kept.as_mut() {
                 all.size += data.len();
                 all.data.push(data.clone());

@@ -15,6 +15,7 @@ use orrery_core::chain::{FirstBytes, chain_for};
 use orrery_core::listener::{
     Codec, Direction, FilterChain, HttpConnectionManager, Listener, NetworkFilter, OriginalDst,
 };
+use orrery_emit::series::{HttpSeries, MessageSeries};
 use orrery_net::activity::Activity;
 use orrery_net::addr::Addresses;
 use orrery_net::detect::{Found, Wanted, detect};
@@ -83,7 +84,9 @@ pub(crate) struct Connection {
     pub(crate) manager: Arc<HttpConnectionManager>,
     pub(crate) version: HttpVersion,
     pub(crate) activity: Arc<Activity>,
-    pub(crate) series: SeriesCache,
+    pub(crate) series: SeriesCache<HttpSeries>,
+    /// Of gRPC messages.
+    pub(crate) messages: SeriesCache<MessageSeries>,
     /// The `server` header of answers.
     pub(crate) server: Option<HeaderValue>,
     /// The peer's metadata as it came last, and what it means.
@@ -218,6 +221,7 @@ async fn serve_http(
         version,
         activity: activity.clone(),
         series: SeriesCache::default(),
+        messages: SeriesCache::default(),
         peer: RefCell::default(),
     });
     let service = service_fn(move |request| {

@@ -173,7 +173,7 @@ impl DownBody {
         self.timer = None;
         if let Some(record) = &mut self.record {
             if let Some(data) = frame.data_ref() {
-                record.body(data.len());
+                record.body(data);
             } else if let Some(trailers) = frame.trailers_mut() {
                 record.grpc_trailers(trailers);
             }

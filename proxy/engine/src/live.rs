@@ -23,6 +23,7 @@ pub(crate) use gauges::{GaugeBook, Gauges, Slot};
 use crate::body::UpBody;
 use crate::peer::Peer;
 use crate::series::SeriesCache;
+use orrery_emit::series::{HttpSeries, MessageSeries};
 
 /// Idle HTTP/1 connections kept per endpoint and worker.
 const MAX_IDLE: usize = 1024;
@@ -61,12 +62,22 @@ pub(crate) struct EndpointState {
     outlier: Cell<OutlierState>,
     /// Who answers there: what the peer said last, else what the control plane says.
     peer: RefCell<Rc<Peer>>,
-    pub(crate) series: SeriesCache,
+    pub(crate) series: SeriesCache<HttpSeries>,
+    /// Of gRPC messages.
+    pub(crate) messages: SeriesCache<MessageSeries>,
 }
 
 /// A request in flight to an endpoint.
 #[derive(Debug)]
 pub(crate) struct InFlight(Rc<LiveEndpoint>);
+
+impl EndpointState {
+    /// Lets go of metric handles, so that unused series can expire.
+    fn forget_series(&self) {
+        self.series.clear();
+        self.messages.clear();
+    }
+}
 
 impl LiveCluster {
     /// Resolves a configuration; endpoints of `before` that did not change keep their state.
@@ -185,10 +196,10 @@ impl LiveCluster {
     /// Lets go of metric handles, so that unused series can expire.
     pub(crate) fn forget_series(&self) {
         for endpoint in &self.endpoints {
-            endpoint.state.series.clear();
+            endpoint.state.forget_series();
         }
         for endpoint in self.originals.borrow().values() {
-            endpoint.state.series.clear();
+            endpoint.state.forget_series();
         }
     }
 }
@@ -216,6 +227,7 @@ impl LiveEndpoint {
             outlier: Cell::default(),
             peer: RefCell::new(Rc::new(Peer::of_endpoint(config.workload.as_ref()))),
             series: SeriesCache::default(),
+            messages: SeriesCache::default(),
         };
         Self { config, tls, state: Rc::new(state) }
     }

@@ -3,6 +3,7 @@
 
 mod access;
 pub(crate) mod labels;
+mod messages;
 mod report;
 
 use std::rc::Rc;
@@ -22,6 +23,7 @@ use crate::connection::Connection;
 use crate::headers::head_size;
 use crate::live::{LiveCluster, LiveEndpoint};
 use crate::peer::Peer;
+use crate::record::messages::Messages;
 use crate::reject::Reject;
 use crate::trace::Span;
 
@@ -50,6 +52,8 @@ pub(crate) struct Record {
     endpoint: Option<Rc<LiveEndpoint>>,
     facts: Option<Rc<ConnectionFacts>>,
     story: Option<Box<Story>>,
+    /// Of a gRPC call.
+    messages: Option<Box<Messages>>,
     finished: bool,
 }
 
@@ -72,11 +76,12 @@ struct Story {
 impl Record {
     pub(crate) fn open(connection: &Rc<Connection>, parts: &Parts) -> Box<Self> {
         connection.activity.begin();
+        let (started, grpc) = (Instant::now(), is_grpc(&parts.headers));
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         Box::new(Self {
             connection: connection.clone(),
-            started: Instant::now(),
-            grpc: is_grpc(&parts.headers),
+            started,
+            grpc,
             request_head: head_size(&parts.headers) + (parts.method.as_str().len() + target + 12) as u64,
             request_body: None,
             response_head: 0,
@@ -91,6 +96,7 @@ impl Record {
             endpoint: None,
             facts: None,
             story: None,
+            messages: grpc.then(|| Box::new(Messages::since(started))),
             finished: false,
         })
     }
@@ -199,8 +205,17 @@ impl Record {
         self.grpc_status = status.and_then(|value| value.parse().ok()).or(self.grpc_status);
     }
 
-    pub(crate) fn body(&mut self, bytes: usize) {
-        self.response_body += bytes as u64;
+    /// Bytes that a tunnel brought back.
+    pub(crate) fn carried(&mut self, bytes: u64) {
+        self.response_body += bytes;
+    }
+
+    /// A piece of the answer's body.
+    pub(crate) fn body(&mut self, data: &[u8]) {
+        self.response_body += data.len() as u64;
+        if self.messages.is_some() {
+            self.response_messages(data);
+        }
     }
 
     /// The answer broke off on its way.

@@ -89,7 +89,7 @@ async fn run(
             .map(|opened| Outcome::Tunnel(Box::new(opened)));
     }
     let keep = if forward.retry.is_some() || !forward.mirrors.is_empty() { Keep::WhileSmall } else { Keep::No };
-    let body = RequestBody::new(incoming, keep);
+    let body = RequestBody::new(incoming, keep, record.is_grpc());
     record.set_body(&body);
     if !forward.mirrors.is_empty() {
         mirror::begin(&call, &parts, &body);

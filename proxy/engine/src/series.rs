@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use orrery_emit::flags::ResponseFlags;
-use orrery_emit::series::HttpSeries;
 use smallvec::SmallVec;
 
 /// Handles kept; more combinations than that at one endpoint are looked up each time.
@@ -31,14 +30,20 @@ pub(crate) struct SeriesKey {
 }
 
 /// A few handles.
-#[derive(Debug, Default)]
-pub(crate) struct SeriesCache(RefCell<SmallVec<[Known; 2]>>);
+#[derive(Debug)]
+pub(crate) struct SeriesCache<S>(RefCell<SmallVec<[Known<S>; 2]>>);
 
-type Known = (SeriesKey, Arc<HttpSeries>);
+type Known<S> = (SeriesKey, Arc<S>);
 
-impl SeriesCache {
+impl<S> Default for SeriesCache<S> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<S> SeriesCache<S> {
     /// The handle for this key, looked up with `find` if it is not here yet.
-    pub(crate) fn get(&self, key: SeriesKey, find: impl FnOnce() -> Arc<HttpSeries>) -> Arc<HttpSeries> {
+    pub(crate) fn get(&self, key: SeriesKey, find: impl FnOnce() -> Arc<S>) -> Arc<S> {
         let mut known = self.0.borrow_mut();
         if let Some((_, series)) = known.iter().find(|(other, _)| *other == key) {
             return series.clone();

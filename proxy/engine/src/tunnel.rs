@@ -112,7 +112,7 @@ where
 {
     let progress = Progress::default();
     let copied = both_ways(client, upstream, &progress).await;
-    record.body(usize::try_from(progress.back.get()).unwrap_or(usize::MAX));
+    record.carried(progress.back.get());
     match copied {
         Ok(()) => {}
         Err(Broken::First(_)) => record.broken(ResponseFlags::DC, "downstream_remote_disconnect"),

@@ -21,6 +21,7 @@ impl Record {
         let took = Instant::now().duration_since(self.started);
         let request_bytes = self.request_body.as_ref().map_or(0, |body| body.received());
         self.count(took, request_bytes);
+        self.count_messages();
         if let Some(story) = self.story.take() {
             self.log(&story, took, request_bytes);
             if let Some(span) = &story.span {
@@ -45,7 +46,7 @@ impl Record {
         series.record(micros, received, sent);
     }
 
-    fn key(&self) -> SeriesKey {
+    pub(super) fn key(&self) -> SeriesKey {
         let (peer, principal) = match (self.connection.direction(), &self.endpoint) {
             // On one connection the client's certificate is always the same.
             (Direction::Inbound, _) => (self.source.as_ref().map_or(0, |peer| peer.number), None),
@@ -78,7 +79,7 @@ impl Record {
         }
     }
 
-    fn known(&self) -> Known<'_> {
+    pub(super) fn known(&self) -> Known<'_> {
         Known {
             own: &self.connection.worker.own,
             downstream: &self.connection.downstream,

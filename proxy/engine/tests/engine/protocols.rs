@@ -15,6 +15,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::*;
 
+/// Length-prefixed: a message of three bytes and an empty one.
+const TWO_MESSAGES: &str = "\0\0\0\0\u{3}abc\0\0\0\0\0";
+
 type Seen = Arc<Mutex<Vec<(Version, String, HeaderMap)>>>;
 
 /// An HTTP/2 upstream that answers with the request's body, and with a gRPC status in trailers.
@@ -70,13 +73,13 @@ async fn grpc_passes_with_its_trailers() {
         let request = Request::post("http://grpc.test:9080/shop.Cart/Add")
             .header("content-type", "application/grpc")
             .header("te", "trailers")
-            .body(Full::from("message"))
+            .body(Full::from(TWO_MESSAGES))
             .unwrap();
         let response = client.send_request(request).await.unwrap();
         assert_eq!(response.status(), 200);
         let body = response.into_body().collect().await.unwrap();
         assert_eq!(body.trailers().unwrap()["grpc-status"], "7");
-        assert_eq!(body.to_bytes(), "message");
+        assert_eq!(body.to_bytes(), TWO_MESSAGES);
     }
     let (version, uri, headers) = seen.lock().unwrap()[0].clone();
     assert_eq!((version, uri.as_str()), (Version::HTTP_2, "http://grpc.test:9080/shop.Cart/Add"));
@@ -84,6 +87,10 @@ async fn grpc_passes_with_its_trailers() {
     proxy.expect(&[("200 -", 3)]).await;
     let (labels, count) = proxy.series("istio_requests_total").remove(0);
     assert_eq!((labels["request_protocol"].as_str(), labels["grpc_response_status"].as_str(), count), ("grpc", "7", 3));
+    for family in ["istio_request_messages_total", "istio_response_messages_total"] {
+        let (labels, count) = proxy.series(family).remove(0);
+        assert_eq!((count, labels.contains_key("response_code")), (6, false), "{family}: {labels:?}");
+    }
 }
 
 #[tokio::test]
