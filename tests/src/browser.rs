@@ -1,8 +1,9 @@
 //! Chromium, driven through chromedriver's WebDriver interface.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use http::Method;
@@ -11,6 +12,9 @@ use tempfile::TempDir;
 
 use crate::http::{Ask, Connection};
 use crate::tools;
+
+/// A browser that takes longer to end is left to its driver.
+const QUIT_WITHIN: Duration = Duration::from_secs(10);
 
 /// One headless browser window.
 pub struct Browser {
@@ -102,9 +106,24 @@ impl Browser {
     }
 }
 
+impl Browser {
+    /// Ends the browser and waits until it has ended.
+    fn quit(&self) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(self.address)?;
+        let session = &self.session;
+        write!(stream, "DELETE /session/{session} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        // The driver keeps its connection open; the beginning of its answer says that the browser has ended.
+        stream.set_read_timeout(Some(QUIT_WITHIN))?;
+        stream.read(&mut [0; 256]).map(drop)
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ending the driver by a signal ends the browser with it.
+        // A browser whose session is not deleted may outlive its driver.
+        if let Err(error) = self.quit() {
+            eprintln!("the browser did not take leave: {error}");
+        }
         let _ = nix::sys::signal::kill(
             nix::unistd::Pid::from_raw(i32::try_from(self.driver.id()).unwrap_or_default()),
             nix::sys::signal::Signal::SIGTERM,
