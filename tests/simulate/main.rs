@@ -8,33 +8,42 @@ mod case;
 mod check;
 mod client_hello;
 mod cluster;
+mod coverage;
 mod files;
 mod node;
 mod run;
 mod secrets;
 mod subject;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let filters = files::filters();
     let files = files::matching(&filters);
-    println!("\nrunning {} tests", files.len());
+    println!("\nrunning {} tests", files.len() + usize::from(filters.is_empty()));
     let mut failed = Vec::new();
-    for file in &files {
-        match run::file(file) {
-            Ok(()) => println!("test {} ... ok", file.name),
-            Err(wrong) => {
-                println!("test {} ... FAILED", file.name);
-                failed.push((file, wrong));
-            }
+    let mut passed = 0;
+    let mut told = |name: &str, path: &Path, outcome: Result<(), Vec<String>>| match outcome {
+        Ok(()) => {
+            println!("test {name} ... ok");
+            passed += 1;
         }
+        Err(wrong) => {
+            println!("test {name} ... FAILED");
+            failed.push(format!("{name} ({}) ----\n{}", path.display(), wrong.join("\n")));
+        }
+    };
+    if filters.is_empty() {
+        told("every conformance manifest has its file", &files::folder(), coverage::conformance());
     }
-    for (file, wrong) in &failed {
-        println!("\n---- {} ({}) ----\n{}", file.name, file.path.display(), wrong.join("\n"));
+    for file in &files {
+        told(&file.name, &file.path, run::file(file));
+    }
+    for wrong in &failed {
+        println!("\n---- {wrong}");
     }
     let outcome = if failed.is_empty() { "ok" } else { "FAILED" };
-    let passed = files.len() - failed.len();
     println!(
         "\ntest result: {outcome}. {passed} passed; {} failed; 0 ignored; 0 measured; 0 filtered out\n",
         failed.len()
