@@ -4,9 +4,8 @@
 //! files are gathered for a moment; what comes over the API takes effect at once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use orrery_serve::{ConnectionId, Event, Hub};
+use orrery_serve::{ConnectionId, Difference, Event, Hub};
 use orrery_source::Change;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -157,7 +156,7 @@ impl Reconciler {
                     Ok(()) => {
                         self.board.event(event);
                         if self.loaded {
-                            self.publish(&[connection], Instant::now(), Vec::new());
+                            self.welcome(connection);
                         }
                     }
                     Err(error) => {
@@ -195,8 +194,9 @@ impl Reconciler {
             ready.send_replace(true);
             self.flush();
             // Proxies that came before the configuration was complete have nothing yet.
-            let waiting = self.state.connections();
-            self.publish(&waiting, Instant::now(), Vec::new());
+            for connection in self.state.waiting() {
+                self.welcome(connection);
+            }
         }
     }
 
@@ -239,31 +239,47 @@ impl Reconciler {
         }
     }
 
-    /// Compiles for every proxy that the gathered changes may concern, and publishes what differs.
+    /// Compiles what the gathered changes touched, and publishes what differs to whom it concerns.
     fn flush(&mut self) {
         let Some(pending) = self.pending.take() else { return };
         self.metrics.observe(Family::Debounce, &[], pending.first.elapsed().as_secs_f64());
         self.metrics.add(Family::PushTriggers, &[("type", "config")]);
-        let connections = self.state.connections();
-        self.publish(&connections, pending.first, pending.causes.into_iter().collect());
+        let revision = self.state.next_revision();
+        let started = Instant::now();
+        let publications = self.state.update(revision);
+        self.metrics.observe(Family::PushTime, &[], started.elapsed().as_secs_f64());
+        let ids: Vec<ConnectionId> = publications.iter().map(|one| ConnectionId(one.proxy.0)).collect();
+        self.board.published(revision, pending.first, pending.causes.into_iter().collect(), &ids);
+        for publication in publications {
+            self.hub.publish(ConnectionId(publication.proxy.0), publication.set, &publication.changed);
+        }
+        self.count();
+    }
+
+    /// Gives a new proxy everything that it needs.
+    fn welcome(&mut self, connection: ConnectionId) {
+        let revision = self.state.next_revision();
+        let started = Instant::now();
+        let Some(set) = self.state.welcome(connection, revision) else { return };
+        self.metrics.observe(Family::PushTime, &[], started.elapsed().as_secs_f64());
+        self.board.published(revision, started, Vec::new(), &[connection]);
+        // Of a first set everything is new, whatever is said to have changed.
+        self.hub.publish(connection, set, &Difference::default());
+        self.count();
+    }
+
+    fn count(&self) {
         let counts = self.state.counts();
         self.metrics.set(Family::Services, &[], counts.services as f64);
         self.metrics.set(Family::VirtualServices, &[], counts.virtual_services as f64);
-    }
-
-    fn publish(&mut self, connections: &[ConnectionId], since: Instant, causes: Vec<String>) {
-        let revision = self.state.next_revision();
-        let mut reached = Vec::new();
-        for connection in connections {
-            let started = Instant::now();
-            let Some(set) = self.state.compile(*connection, revision) else { continue };
-            self.metrics.observe(Family::PushTime, &[], started.elapsed().as_secs_f64());
-            reached.push((*connection, set));
-        }
-        let ids: Vec<ConnectionId> = reached.iter().map(|(connection, _)| *connection).collect();
-        self.board.published(revision, since, causes, &ids);
-        for (connection, set) in reached {
-            self.hub.publish(connection, Arc::clone(&set));
+        let compiled = self.state.compilations();
+        for (unit, count) in [
+            ("clusters", compiled.clusters),
+            ("hosts", compiled.parts),
+            ("tables", compiled.tables),
+            ("frames", compiled.frames),
+        ] {
+            self.metrics.set(Family::Compiled, &[("unit", unit)], count as f64);
         }
     }
 }

@@ -3,13 +3,14 @@
 //! Synchronous and without I/O; the loop says when.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use orrery_api::{Key, Kind, Object, Problem};
-use orrery_compile::{AccessLogFormat, Compiled, Proxy, ProxyError, Settings, World, compile};
-use orrery_serve::{ConnectionId, Resource, ResourceSet, ResourceType, Resources};
+use orrery_compile::{
+    AccessLogFormat, Compiler, Counts as Compilations, Proxy, ProxyError, ProxyId, Publication, Settings, World,
+};
+use orrery_serve::{ConnectionId, ResourceSet};
 use serde_json::Value;
 
 use crate::changes::Problems;
@@ -20,6 +21,8 @@ mod view;
 /// The state.
 pub(crate) struct State {
     world: World,
+    compiler: Compiler,
+    /// Connected proxies, and the revision of what each was given last, if anything.
     proxies: BTreeMap<ConnectionId, Served>,
     revision: u64,
     problems: Problems,
@@ -29,7 +32,7 @@ pub(crate) struct State {
 
 struct Served {
     proxy: Proxy,
-    set: Option<Arc<ResourceSet>>,
+    revision: Option<u64>,
 }
 
 /// Numbers for metrics.
@@ -45,6 +48,7 @@ impl State {
         let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         Self {
             world: World::new(settings(config)),
+            compiler: Compiler::default(),
             proxies: BTreeMap::new(),
             revision: u64::try_from(millis).unwrap_or_default(),
             problems: Problems::new(),
@@ -109,19 +113,21 @@ impl State {
         }
     }
 
-    /// Takes a proxy in; it gets its resources with [`State::compile`].
+    /// Takes a proxy in; it gets its resources with [`State::welcome`].
     pub(crate) fn connect(&mut self, connection: ConnectionId, node: &Node) -> Result<(), ProxyError> {
         let proxy = Proxy::from_node(node)?;
-        self.proxies.insert(connection, Served { proxy, set: None });
+        self.proxies.insert(connection, Served { proxy, revision: None });
         Ok(())
     }
 
     pub(crate) fn disconnect(&mut self, connection: ConnectionId) {
         self.proxies.remove(&connection);
+        self.compiler.disconnect(ProxyId(connection.0));
     }
 
-    pub(crate) fn connections(&self) -> Vec<ConnectionId> {
-        self.proxies.keys().copied().collect()
+    /// Proxies that were given nothing yet.
+    pub(crate) fn waiting(&self) -> Vec<ConnectionId> {
+        self.proxies.iter().filter(|(_, served)| served.revision.is_none()).map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn next_revision(&mut self) -> u64 {
@@ -129,14 +135,27 @@ impl State {
         self.revision
     }
 
-    /// What a proxy has to be given, or nothing when that is what it has.
-    pub(crate) fn compile(&mut self, connection: ConnectionId, revision: u64) -> Option<Arc<ResourceSet>> {
+    /// Everything that a new proxy needs.
+    pub(crate) fn welcome(&mut self, connection: ConnectionId, revision: u64) -> Option<ResourceSet> {
         let served = self.proxies.get_mut(&connection)?;
-        let compiled = compile(&self.world, &served.proxy);
-        let next = resource_set(compiled, served.set.as_deref(), revision)?;
-        let next = Arc::new(next);
-        served.set = Some(Arc::clone(&next));
-        Some(next)
+        served.revision = Some(revision);
+        Some(self.compiler.connect(&self.world, ProxyId(connection.0), served.proxy.clone(), revision))
+    }
+
+    /// What proxies have to be told of the changes since the last time.
+    pub(crate) fn update(&mut self, revision: u64) -> Vec<Publication> {
+        let publications = self.compiler.update(&mut self.world, revision);
+        for publication in &publications {
+            if let Some(served) = self.proxies.get_mut(&ConnectionId(publication.proxy.0)) {
+                served.revision = Some(revision);
+            }
+        }
+        publications
+    }
+
+    /// How much was compiled so far.
+    pub(crate) fn compilations(&self) -> Compilations {
+        self.compiler.counts()
     }
 
     /// Remembers a file's mistakes; none means that it is mended.
@@ -154,10 +173,7 @@ impl State {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        Counts {
-            services: self.world.registry().len(),
-            virtual_services: self.world.of_kind(Kind::VirtualService).count(),
-        }
+        Counts { services: self.world.registry().len(), virtual_services: self.world.count(Kind::VirtualService) }
     }
 
     /// The documents that match, each as it was given.
@@ -187,30 +203,4 @@ fn settings(config: &Config) -> Settings {
         strict_mtls: config.mesh.strict_mtls,
         ..Settings::default()
     }
-}
-
-/// The new set, sharing all that is as before; nothing when everything is as before.
-fn resource_set(mut compiled: Compiled, before: Option<&ResourceSet>, revision: u64) -> Option<ResourceSet> {
-    let mut set = ResourceSet::new(revision);
-    let mut changed = before.is_none();
-    for kind in ResourceType::ALL {
-        let new = compiled.resources.remove(kind.type_url()).unwrap_or_default();
-        let old = before.map(|set| set.get(kind));
-        let mut resources = Resources::new();
-        for (name, resource) in new {
-            let same = old.and_then(|old| old.get(&name)).filter(|old| *old.version == *resource.version);
-            let resource = match same {
-                Some(same) => Arc::clone(same),
-                None => Arc::new(Resource { version: resource.version.as_str().into(), body: resource.body }),
-            };
-            resources.insert(name, resource);
-        }
-        let unchanged = old.filter(|old| {
-            old.len() == resources.len()
-                && old.iter().zip(&resources).all(|((a, one), (b, other))| a == b && Arc::ptr_eq(one, other))
-        });
-        changed |= unchanged.is_none();
-        set = set.with(kind, unchanged.map_or_else(|| Arc::new(resources), Arc::clone));
-    }
-    changed.then_some(set)
 }

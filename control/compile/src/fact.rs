@@ -36,6 +36,8 @@ pub(crate) struct Touched {
     pub(crate) facts: BTreeSet<Fact>,
     /// Patterns of changed objects: [`Fact::Naming`] of every host that is covered.
     pub(crate) patterns: BTreeSet<(Kind, String)>,
+    /// Other labels of proxies are asked for than before.
+    pub(crate) selectors: bool,
 }
 
 /// Notes what is read. One recording runs at a time; without one, nothing is noted.

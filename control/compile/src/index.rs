@@ -23,6 +23,8 @@ pub(crate) struct Index {
     entries: HashMap<Key, Entry>,
     /// Objects by the services that names in them would stand for, if those services existed.
     waiting: HashMap<String, BTreeSet<Key>>,
+    /// Labels of proxies that objects ask for, and how many do.
+    selected: HashMap<(String, String), usize>,
 }
 
 /// Where an object is in the index.
@@ -31,6 +33,7 @@ struct Entry {
     rank: Rank,
     hosts: Vec<String>,
     candidates: Vec<String>,
+    selected: Vec<(String, String)>,
 }
 
 /// Objects by the hosts that they name, short names resolved.
@@ -53,6 +56,7 @@ impl Index {
             virtual_services: ByHost::new(Kind::VirtualService, recorder),
             entries: HashMap::new(),
             waiting: HashMap::new(),
+            selected: HashMap::new(),
         }
     }
 
@@ -73,7 +77,13 @@ impl Index {
             rank: Arc::new((object.meta.created.clone(), key.clone())),
             hosts: written.iter().map(|host| resolve(host)).collect(),
             candidates: written.iter().filter_map(|host| candidate(host, domain)).collect(),
+            selected: selected(object),
         };
+        for label in &entry.selected {
+            let count = self.selected.entry(label.clone()).or_default();
+            *count += 1;
+            touched.selectors |= *count == 1;
+        }
         self.kinds.entry(key.kind).or_default().insert(Arc::clone(&entry.rank));
         self.namespaces.entry((key.kind, key.namespace.clone())).or_default().insert(Arc::clone(&entry.rank));
         for candidate in &entry.candidates {
@@ -92,6 +102,15 @@ impl Index {
         for candidate in &entry.candidates {
             take(&mut self.waiting, candidate, key);
         }
+        for label in &entry.selected {
+            if let Some(count) = self.selected.get_mut(label) {
+                *count -= 1;
+                if *count == 0 {
+                    self.selected.remove(label);
+                    touched.selectors = true;
+                }
+            }
+        }
         if let Some(by_host) = self.by_host(key.kind) {
             by_host.remove(&entry, touched);
         }
@@ -101,9 +120,17 @@ impl Index {
         [&mut self.destination_rules, &mut self.virtual_services].into_iter().find(|by_host| by_host.kind == kind)
     }
 
+    pub(crate) fn selects(&self, key: &str, value: &str) -> bool {
+        self.selected.contains_key(&(key.to_owned(), value.to_owned()))
+    }
+
     /// Objects in which a name means this host if it is a service.
     pub(crate) fn waiting_for(&self, host: &str) -> Vec<Key> {
         self.waiting.get(host).into_iter().flatten().cloned().collect()
+    }
+
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        self.kinds.get(&kind).map_or(0, BTreeSet::len)
     }
 
     pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Key> {
@@ -170,11 +197,55 @@ impl ByHost {
         keys(self.exact.get(host))
     }
 
+    /// Objects that have this very pattern.
+    pub(crate) fn with_pattern(&self, pattern: &str) -> impl Iterator<Item = &Key> {
+        self.recorder.note(|| Fact::Naming(self.kind, pattern.to_owned()));
+        let having = move |(_, patterns): &(&Rank, &Vec<String>)| patterns.iter().any(|one| one == pattern);
+        self.wildcard.iter().filter(having).map(|(rank, _)| &rank.1)
+    }
+
     /// Objects with a pattern that has this host in it.
     pub(crate) fn by_pattern(&self, host: &str) -> impl Iterator<Item = &Key> {
         self.recorder.note(|| Fact::Naming(self.kind, host.to_owned()));
         let covering = move |(_, patterns): &(&Rank, &Vec<String>)| patterns.iter().any(|one| covers(one, host));
         self.wildcard.iter().filter(covering).map(|(rank, _)| &rank.1)
+    }
+}
+
+/// Labels that an object asks of proxies before it holds for what they call.
+fn selected(object: &Object) -> Vec<(String, String)> {
+    let owned = |labels: &BTreeMap<String, String>| -> Vec<(String, String)> {
+        labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    };
+    match &object.spec {
+        Spec::VirtualService(service) => {
+            service.http.iter().flat_map(|http| &http.matches).flat_map(|one| owned(&one.source_labels)).collect()
+        }
+        // These select workloads for what comes in to them, gateways, or what they export; or nothing.
+        Spec::ConfigMap(_)
+        | Spec::BackendTlsPolicy(_)
+        | Spec::BackendTrafficPolicy(_)
+        | Spec::DestinationRule(_)
+        | Spec::Endpoints(_)
+        | Spec::Gateway(_)
+        | Spec::GatewayClass(_)
+        | Spec::GrpcRoute(_)
+        | Spec::HttpRoute(_)
+        | Spec::KubernetesGateway(_)
+        | Spec::ListenerSet(_)
+        | Spec::PeerAuthentication(_)
+        | Spec::Pod(_)
+        | Spec::Secret(_)
+        | Spec::ProxyConfig(_)
+        | Spec::ReferenceGrant(_)
+        | Spec::Service(_)
+        | Spec::ServiceEntry(_)
+        | Spec::TcpRoute(_)
+        | Spec::Telemetry(_)
+        | Spec::TlsRoute(_)
+        | Spec::UdpRoute(_)
+        | Spec::WorkloadEntry(_)
+        | Spec::Inert => Vec::new(),
     }
 }
 

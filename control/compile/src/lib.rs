@@ -3,10 +3,9 @@
 //! No I/O, no clock, no `async`. It knows what Istio's configuration means; it does not know who is connected, what they
 //! have already, or where objects come from.
 
-#![allow(dead_code, reason = "facts are read by the compilation of single changes, which follows")]
-
 mod build;
 mod compile;
+mod compiler;
 mod delegate;
 mod fact;
 mod fingerprint;
@@ -21,7 +20,9 @@ mod scatter;
 mod settings;
 mod world;
 
-pub use compile::{Compiled, Resource, compile};
+pub use compile::{Compiled, compile};
+pub use compiler::{Compiler, Counts, ProxyId, Publication};
+pub use orrery_resource::Resource;
 pub use proxy::{Interception, Proxy, ProxyError, ProxyKind, Secrets};
 pub use references::{References, validate_references};
 pub use registry::{EndpointAddress, PortProtocol, Registry, RegistryService, ServiceEndpoint, ServicePortInfo};

@@ -1,12 +1,14 @@
 //! Which policies hold: destination rules for a host, peer authentication for a workload's port.
 
-use orrery_api::{DestinationRule, Labels, MtlsMode, Object, Subset, TrafficPolicy};
+use orrery_api::{DestinationRule, Key, Labels, MtlsMode, Object, Subset, TrafficPolicy};
 
 use crate::world::World;
 
 /// The rules for a host, merged: policy of the first, subsets of all.
 #[derive(Clone, Debug)]
 pub(crate) struct HostRules<'a> {
+    /// All of them, the first first.
+    pub(crate) keys: Vec<&'a Key>,
     pub(crate) object: &'a Object,
     pub(crate) policy: &'a TrafficPolicy,
     pub(crate) subsets: Vec<&'a Subset>,
@@ -32,16 +34,31 @@ pub(crate) fn rules_for<'a>(
             rule.export_to.includes(&object.key.namespace, caller_namespace)
         };
         let here: Vec<_> = here.into_iter().filter_map(|key| world.destination_rule(key)).filter(visible).collect();
-        let Some((object, first)) = here.first().copied() else { continue };
+        if let Some(rules) = HostRules::merged(&here) {
+            return Some(rules);
+        }
+    }
+    None
+}
+
+impl<'a> HostRules<'a> {
+    /// Rules that were found before, by their keys.
+    pub(crate) fn of_keys(world: &'a World, keys: &[Key]) -> Option<Self> {
+        let rules: Vec<_> = keys.iter().filter_map(|key| world.destination_rule(key)).collect();
+        Self::merged(&rules)
+    }
+
+    fn merged(rules: &[(&'a Object, &'a DestinationRule)]) -> Option<Self> {
+        let (object, first) = rules.first().copied()?;
         let mut subsets: Vec<&Subset> = Vec::new();
-        for subset in here.iter().flat_map(|(_, rule)| &rule.subsets) {
+        for subset in rules.iter().flat_map(|(_, rule)| &rule.subsets) {
             if !subsets.iter().any(|known| known.name == subset.name) {
                 subsets.push(subset);
             }
         }
-        return Some(HostRules { object, policy: &first.policy, subsets });
+        let keys = rules.iter().map(|(object, _)| &object.key).collect();
+        Some(Self { keys, object, policy: &first.policy, subsets })
     }
-    None
 }
 
 /// What a workload's port takes: workload policy, then namespace, then mesh, then the mesh's default.

@@ -26,8 +26,19 @@ pub struct Proxy {
     pub secrets: Secrets,
 }
 
-/// Where a proxy finds its certificate and the mesh's roots.
+/// What decides how a proxy sees the mesh: proxies that are alike in all of it share what leads to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Audience {
+    pub(crate) kind: ProxyKind,
+    pub(crate) namespace: String,
+    /// Only those that some object asks for.
+    pub(crate) labels: Labels,
+    pub(crate) interception: Interception,
+    pub(crate) secrets: Secrets,
+}
+
+/// Where a proxy finds its certificate and the mesh's roots.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Secrets {
     /// By name on the stream that brings everything else; our own proxy has them by itself.
     Stream,
@@ -63,6 +74,18 @@ pub enum ProxyError {
 }
 
 impl Proxy {
+    /// What the proxy has in common with others; of its labels those for which `selects` holds.
+    pub(crate) fn audience(&self, selects: impl Fn(&str, &str) -> bool) -> Audience {
+        let labels = self.labels.0.iter().filter(|(key, value)| selects(key, value));
+        Audience {
+            kind: self.kind,
+            namespace: self.namespace.clone(),
+            labels: Labels(labels.map(|(key, value)| (key.clone(), value.clone())).collect()),
+            interception: self.interception,
+            secrets: self.secrets.clone(),
+        }
+    }
+
     /// Reads a node.
     ///
     /// # Errors

@@ -174,11 +174,6 @@ impl Registry {
         &service.endpoints
     }
 
-    /// Services that a namespace sees, in the order of their hosts.
-    pub(crate) fn visible_to(&self, namespace: &str) -> impl Iterator<Item = &RegistryService> {
-        self.services().filter(move |service| service.is_visible_to(namespace))
-    }
-
     /// Services that have an endpoint at this address.
     pub(crate) fn services_at(&self, address: IpAddr) -> impl Iterator<Item = (&RegistryService, &ServiceEndpoint)> {
         self.recorder.note(|| Fact::Address(address));

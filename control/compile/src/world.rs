@@ -160,6 +160,12 @@ impl World {
         from.take_while(move |object| object.key.kind == kind)
     }
 
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.recorder.note(|| Fact::Kind(kind));
+        self.index.count(kind)
+    }
+
     /// Objects of a kind, oldest first: the order in which conflicts are decided.
     pub(crate) fn oldest_first(&self, kind: Kind) -> impl Iterator<Item = &Object> {
         self.recorder.note(|| Fact::Kind(kind));
@@ -209,6 +215,11 @@ impl World {
             self.recorder.note(|| Fact::Service(candidate.to_owned()));
             self.members.is_service(candidate)
         })
+    }
+
+    /// Whether an object asks proxies for this label.
+    pub(crate) fn selects(&self, key: &str, value: &str) -> bool {
+        self.index.selects(key, value)
     }
 
     pub(crate) fn index(&self) -> &Index {

@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
-use tokio::sync::{Semaphore, mpsc, watch};
+use orrery_resource::{Difference, ResourceSet, ResourceType};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::{NodeIdentity, Peer};
-use crate::resources::{ResourceSet, ResourceType};
 use crate::session::Variant;
 
 /// What one server carries at most.
@@ -120,9 +120,17 @@ pub enum Event {
 }
 
 struct Line {
-    sets: watch::Sender<Option<Arc<ResourceSet>>>,
+    mailbox: Arc<Mailbox>,
     closed: CancellationToken,
     refusal: Arc<OnceLock<String>>,
+}
+
+/// What was published to a stream and not looked at yet: the newest set, and all that changed since the last look. It
+/// cannot hold more than the names of a set.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    waiting: Mutex<Option<(ResourceSet, Difference)>>,
+    bell: Notify,
 }
 
 /// The handle of whoever owns the configuration. Cheap to clone.
@@ -143,7 +151,7 @@ pub(crate) struct Shared {
 /// A stream's end of its line. Dropping it takes the stream off the hub.
 pub(crate) struct Registration {
     pub(crate) connection: ConnectionId,
-    pub(crate) sets: watch::Receiver<Option<Arc<ResourceSet>>>,
+    pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) closed: CancellationToken,
     /// Why the stream was closed, if it was not the end of the server.
     pub(crate) refusal: Arc<OnceLock<String>>,
@@ -160,10 +168,14 @@ impl Hub {
         (Self { shared: Arc::new(shared) }, receiver)
     }
 
-    /// Gives a stream its new set; a set that was not looked at yet is replaced. `false` when the stream is gone.
-    pub fn publish(&self, connection: ConnectionId, set: Arc<ResourceSet>) -> bool {
-        let lines = self.shared.lines();
-        lines.get(&connection).is_some_and(|line| line.sets.send(Some(set)).is_ok())
+    /// Gives a stream its new set, which differs from the one published before under the names in `changed`; a set that
+    /// was not looked at yet is replaced. `false` when the stream is gone.
+    pub fn publish(&self, connection: ConnectionId, set: ResourceSet, changed: &Difference) -> bool {
+        let Some(mailbox) = self.shared.lines().get(&connection).map(|line| Arc::clone(&line.mailbox)) else {
+            return false;
+        };
+        mailbox.put(set, changed);
+        true
     }
 
     /// Ends a stream whose node cannot be served; the client is told why, with `INVALID_ARGUMENT`.
@@ -185,15 +197,45 @@ impl Hub {
     }
 }
 
+impl Mailbox {
+    fn put(&self, set: ResourceSet, changed: &Difference) {
+        let mut waiting = self.waiting();
+        match waiting.as_mut() {
+            Some((last, so_far)) => {
+                *last = set;
+                so_far.extend(changed);
+            }
+            None => *waiting = Some((set, changed.clone())),
+        }
+        drop(waiting);
+        self.bell.notify_one();
+    }
+
+    /// Takes out what was published.
+    pub(crate) fn take(&self) -> Option<(ResourceSet, Difference)> {
+        self.waiting().take()
+    }
+
+    /// Waits until something is published; what was since the last wait counts.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<(ResourceSet, Difference)>> {
+        // It is whole after each operation, so a panic elsewhere cannot have broken it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Shared {
     pub(crate) fn register(self: &Arc<Self>) -> Registration {
         let connection = ConnectionId(self.last_connection.fetch_add(1, Ordering::Relaxed) + 1);
-        let (sender, sets) = watch::channel(None);
+        let mailbox = Arc::<Mailbox>::default();
         let closed = self.shutdown.child_token();
         let refusal = Arc::new(OnceLock::new());
-        let line = Line { sets: sender, closed: closed.clone(), refusal: Arc::clone(&refusal) };
+        let line = Line { mailbox: Arc::clone(&mailbox), closed: closed.clone(), refusal: Arc::clone(&refusal) };
         self.lines().insert(connection, line);
-        Registration { connection, sets, closed, refusal, shared: Arc::clone(self) }
+        Registration { connection, mailbox, closed, refusal, shared: Arc::clone(self) }
     }
 
     fn lines(&self) -> MutexGuard<'_, HashMap<ConnectionId, Line>> {

@@ -6,7 +6,6 @@
 
 pub mod hub;
 pub mod node;
-pub mod resources;
 pub mod service;
 pub mod session;
 mod stream;
@@ -14,6 +13,6 @@ mod wire;
 
 pub use hub::{ConnectionId, Event, Hub, Limits};
 pub use node::{NodeIdentity, Peer};
-pub use resources::{Resource, ResourceSet, ResourceType, Resources};
+pub use orrery_resource::{Difference, Resource, ResourceSet, ResourceType};
 pub use service::AdsServer;
 pub use session::{Push, Session, Variant};

@@ -2,6 +2,7 @@
 //!
 //! Pure: requests and published sets go in, pushes come out, and the time is an argument. It knows
 //! nothing of gRPC. One push per type is outstanding; while it is, newer sets replace each other.
+//! A publication says where it differs from the last one, so what it costs grows with that alone.
 //!
 //! Changes are pushed make before break: clusters, their endpoints, listeners, routes, and only
 //! when all of these were acknowledged, the removal of clusters and endpoints.
@@ -10,17 +11,18 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use orrery_resource::{Difference, Name, Resource, ResourceSet, ResourceType};
 use tokio::time::Instant;
 
-use crate::resources::{Resource, ResourceSet, ResourceType};
 use watch::{Outstanding, Watch};
 
 mod watch;
 
 /// How long listeners and routes wait for the client to ask for the endpoints of clusters that it just got.
 const ENDPOINT_WAIT: Duration = Duration::from_millis(500);
-/// Bodies of one push, in bytes; what is left follows after the acknowledgement. Clients take 4 MiB by default.
-const PUSH_BYTES: usize = 2 * 1024 * 1024;
+/// Bodies of one push, in bytes; what is left follows after the acknowledgement. So little is in memory for each of many
+/// clients at once.
+const PUSH_BYTES: usize = 256 * 1024;
 /// Most names that a client may subscribe to, per type.
 const MOST_NAMES: usize = 100_000;
 
@@ -100,15 +102,15 @@ pub struct Push {
     /// Revision of the set that it comes from.
     pub revision: u64,
     /// Resources by name. In state-of-the-world clusters and listeners: all of them.
-    pub resources: Vec<(String, Arc<Resource>)>,
+    pub resources: Vec<(Name, Arc<Resource>)>,
     /// Names that do not exist any more, or never did (delta only).
-    pub removed: Vec<String>,
+    pub removed: Vec<Name>,
 }
 
 /// Clusters that were pushed and whose endpoints the client has still to ask for.
 #[derive(Debug)]
 struct Hold {
-    clusters: BTreeSet<String>,
+    clusters: BTreeSet<Name>,
     until: Instant,
 }
 
@@ -117,7 +119,7 @@ struct Hold {
 pub struct Session {
     variant: Variant,
     pushes: u64,
-    set: Option<Arc<ResourceSet>>,
+    set: Option<ResourceSet>,
     watches: [Option<Watch>; 5],
     hold: Option<Hold>,
 }
@@ -133,22 +135,39 @@ impl Session {
         self.variant
     }
 
-    /// Replaces what is to be served. What was not pushed yet is never pushed.
-    pub fn publish(&mut self, set: Arc<ResourceSet>) {
+    /// Replaces what is to be served; `changed` says where it differs from what was published before. What was not pushed
+    /// yet is never pushed.
+    pub fn publish(&mut self, set: ResourceSet, changed: &Difference) {
+        let all = self.set.is_none().then(|| Difference::all(&set));
+        let changed = all.as_ref().unwrap_or(changed);
+        for (kind, watch) in ResourceType::ALL.into_iter().zip(&mut self.watches) {
+            if let Some(watch) = watch {
+                watch.changed(changed.names(kind), self.set.as_ref());
+            }
+        }
         self.set = Some(set);
     }
 
     /// Takes a delta request.
     pub fn delta(&mut self, kind: ResourceType, update: DeltaUpdate) -> Result<Reply, TooManyNames> {
+        let subscribe = self.names(kind, update.subscribe);
+        let reported: Vec<(Name, String)> = update.initial_versions.into_iter().map(|(n, v)| (n.into(), v)).collect();
+        let set = self.set.as_ref();
         let slot = &mut self.watches[kind.index()];
         let reply = match slot {
             None => {
-                *slot = Some(Watch::delta(kind, update));
+                let watch = slot.insert(Watch::new(kind));
+                watch.unanswered = reported.is_empty();
+                if subscribe.is_empty() && kind.is_collection() {
+                    watch.want_all(set);
+                }
+                watch.resubscribe(subscribe, &update.unsubscribe, set);
+                watch.report(reported);
                 Reply::None
             }
             Some(watch) => {
                 let reply = watch.answered(&update.nonce, update.error);
-                watch.resubscribe(&update.subscribe, &update.unsubscribe);
+                watch.resubscribe(subscribe, &update.unsubscribe, set);
                 reply
             }
         };
@@ -158,6 +177,8 @@ impl Session {
 
     /// Takes a state-of-the-world request.
     pub fn world(&mut self, kind: ResourceType, update: WorldUpdate) -> Result<Reply, TooManyNames> {
+        let names = self.names(kind, update.names);
+        let set = self.set.as_ref();
         let slot = &mut self.watches[kind.index()];
         let reply = match slot {
             Some(watch) if !update.nonce.is_empty() => {
@@ -165,11 +186,11 @@ impl Session {
                     return Ok(Reply::Stale);
                 }
                 let reply = watch.answered(&update.nonce, update.error);
-                watch.replace_names(kind, update.names);
+                watch.replace_names(names, set);
                 reply
             }
             Some(_) | None => {
-                *slot = Some(Watch::world(kind, update.names));
+                slot.insert(Watch::new(kind)).replace_names(names, set);
                 Reply::None
             }
         };
@@ -177,9 +198,15 @@ impl Session {
         Ok(reply)
     }
 
+    /// Names as the set has them, so that they are in memory once.
+    fn names(&self, kind: ResourceType, names: Vec<String>) -> Vec<Name> {
+        let known = |name: &str| Some(Arc::clone(self.set.as_ref()?.entry(kind, name)?.0));
+        names.into_iter().map(|name| known(&name).unwrap_or_else(|| name.into())).collect()
+    }
+
     /// The next response to send, if one is due. Call until `None` after every request and every publication.
     pub fn next(&mut self, now: Instant) -> Option<Push> {
-        let set = Arc::clone(self.set.as_ref()?);
+        let set = self.set.clone()?;
         self.release_hold(now);
         for kind in ResourceType::ALL {
             if self.is_open(kind)
@@ -216,7 +243,7 @@ impl Session {
     }
 
     /// Names that the client subscribed to, and whether it asked for all.
-    pub fn subscription(&self, kind: ResourceType) -> Option<(&BTreeSet<String>, bool)> {
+    pub fn subscription(&self, kind: ResourceType) -> Option<(&BTreeSet<Name>, bool)> {
         self.watches[kind.index()].as_ref().map(|watch| (&watch.names, watch.wildcard))
     }
 
@@ -254,10 +281,10 @@ impl Session {
     fn release_hold(&mut self, now: Instant) {
         let Some(hold) = &mut self.hold else { return };
         let endpoints = self.watches[ResourceType::Endpoint.index()].as_ref();
-        let available = self.set.as_ref().map(|set| set.get(ResourceType::Endpoint));
+        let set = self.set.as_ref();
         hold.clusters.retain(|name| {
-            let exists = available.is_some_and(|endpoints| endpoints.contains_key(name));
-            exists && !endpoints.is_some_and(|watch| watch.wants(name) && watch.known.contains_key(name))
+            let exists = set.is_some_and(|set| set.get(ResourceType::Endpoint, name).is_some());
+            exists && !endpoints.is_some_and(|watch| watch.knows(name))
         });
         if hold.clusters.is_empty() || hold.until <= now {
             self.hold = None;
@@ -268,32 +295,29 @@ impl Session {
     /// others may have referred to until now.
     fn push(&mut self, kind: ResourceType, set: &ResourceSet, breaking: bool, now: Instant) -> Option<Push> {
         let world = self.variant == Variant::StateOfTheWorld;
-        let available = set.get(kind);
         let watch = self.watches[kind.index()].as_mut()?;
         let defer = !breaking && matches!(kind, ResourceType::Cluster | ResourceType::Endpoint);
         let whole = world && kind.is_collection();
-        let batch = watch.next_batch(available, defer, if whole { usize::MAX } else { PUSH_BYTES });
+        let batch = watch.next_batch(set, defer, if whole { usize::MAX } else { PUSH_BYTES });
         let mut resources = batch.changed;
         let mut removed = batch.removed;
         let silent = world && !whole; // A removal has no form there; the parent resource goes instead.
         if silent {
-            watch.forget(&removed);
             removed.clear();
         }
         if resources.is_empty() && removed.is_empty() && !watch.unanswered {
             return None;
         }
-        watch.learn(&resources, &removed);
-        let changed: Vec<String> = resources.iter().map(|(name, _)| name.clone()).collect();
+        let changed: Vec<Name> = resources.iter().map(|(name, _)| Arc::clone(name)).collect();
+        let names = changed.iter().chain(&removed).map(ToString::to_string).collect();
         if whole {
-            resources = watch.everything(available);
+            resources = watch.everything(set);
             removed.clear();
         }
         self.pushes += 1;
         let nonce = self.pushes.to_string();
         watch.unanswered = false;
         watch.last_nonce.clone_from(&nonce);
-        let names = changed.iter().chain(&removed).cloned().collect();
         watch.outstanding = Some(Outstanding { nonce: nonce.clone(), revision: set.revision(), names, since: now });
         if kind == ResourceType::Cluster {
             self.after_clusters(&changed, set, now);
@@ -302,16 +326,15 @@ impl Session {
     }
 
     /// A client that gets a changed cluster warms it up with endpoints: those go out again, and first.
-    fn after_clusters(&mut self, clusters: &[String], set: &ResourceSet, now: Instant) {
-        let endpoints = set.get(ResourceType::Endpoint);
-        let with_endpoints = clusters.iter().filter(|name| endpoints.contains_key(*name));
+    fn after_clusters(&mut self, clusters: &[Name], set: &ResourceSet, now: Instant) {
+        let with_endpoints = clusters.iter().filter_map(|name| set.entry(ResourceType::Endpoint, name));
         let watch = &mut self.watches[ResourceType::Endpoint.index()];
         let mut missing = BTreeSet::new();
-        for name in with_endpoints {
+        for (name, _) in with_endpoints {
             match watch {
                 Some(watch) if watch.wants(name) => watch.send_again(name),
                 Some(_) | None => {
-                    missing.insert(name.clone());
+                    missing.insert(Arc::clone(name));
                 }
             }
         }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use orrery_resource::ResourceType;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Status, Streaming};
 
 use crate::hub::{Event, Registration, Shared};
 use crate::node::{NodeError, NodeIdentity, Peer};
-use crate::resources::ResourceType;
 use crate::session::{Delivered, Push, Reply, Session, Variant};
 use crate::wire::Request;
 
@@ -142,9 +142,7 @@ impl<R: Request> Stream<R> {
                     Ok(None) => return End::Closed("closed by the client".to_owned()),
                     Err(status) => return End::Closed(format!("broken: {}", status.message())),
                 },
-                changed = self.registration.sets.changed() => if changed.is_err() {
-                    return End::Refused(stopping());
-                },
+                () = self.registration.mailbox.rung() => {}
                 () = self.registration.closed.cancelled() => return End::Refused(self.closed()),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {
                     if self.session.waiting_since().is_some_and(|since| since.elapsed() >= self.answer) {
@@ -152,8 +150,8 @@ impl<R: Request> Stream<R> {
                     }
                 }
             }
-            if let Some(set) = self.registration.sets.borrow_and_update().clone() {
-                self.session.publish(set);
+            if let Some((set, changed)) = self.registration.mailbox.take() {
+                self.session.publish(set, &changed);
             }
         }
     }

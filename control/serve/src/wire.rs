@@ -2,8 +2,8 @@
 
 use envoy_types::pb::envoy::config::core::v3::{ControlPlane, Node};
 use envoy_types::pb::envoy::service::discovery::v3 as pb;
+use orrery_resource::ResourceType;
 
-use crate::resources::ResourceType;
 use crate::session::{DeltaUpdate, Push, Reply, Session, TooManyNames, WorldUpdate};
 
 /// Sent as the identifier of the control plane.
@@ -47,7 +47,7 @@ impl Request for pb::DeltaDiscoveryRequest {
             .resources
             .into_iter()
             .map(|(name, resource)| pb::Resource {
-                name,
+                name: name.to_string(),
                 version: resource.version.to_string(),
                 resource: Some(resource.body.clone()),
                 ..pb::Resource::default()
@@ -57,7 +57,7 @@ impl Request for pb::DeltaDiscoveryRequest {
             system_version_info: push.revision.to_string(),
             resources,
             type_url: push.kind.type_url().to_owned(),
-            removed_resources: push.removed,
+            removed_resources: push.removed.iter().map(ToString::to_string).collect(),
             nonce: push.nonce,
             control_plane: Some(control_plane()),
             ..Self::Response::default()

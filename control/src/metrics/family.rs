@@ -36,6 +36,7 @@ pub(crate) enum Family {
     PushTime,
     SendTime,
     Convergence,
+    Compiled,
     Debounce,
     Updates,
     ConfigEvents,
@@ -76,6 +77,7 @@ impl Family {
         Self::PushTime,
         Self::SendTime,
         Self::Convergence,
+        Self::Compiled,
         Self::Debounce,
         Self::Updates,
         Self::ConfigEvents,
@@ -144,9 +146,11 @@ impl Family {
             Self::ConfigSize => {
                 ("pilot_xds_config_size_bytes", H(&SIZES), "Size of pushed responses in bytes, by resource type.")
             }
-            Self::PushTime => {
-                ("pilot_xds_push_time", H(&PUSH_SECONDS), "Time to compile one proxy's configuration, in seconds.")
-            }
+            Self::PushTime => (
+                "pilot_xds_push_time",
+                H(&PUSH_SECONDS),
+                "Time to compile what a change or a new proxy asks for, in seconds.",
+            ),
             Self::SendTime => {
                 ("pilot_xds_send_time", H(&PUSH_SECONDS), "Time from sending a response to its answer, in seconds.")
             }
@@ -154,6 +158,11 @@ impl Family {
                 "pilot_proxy_convergence_time",
                 H(&SECONDS),
                 "Time from a change to the last answer of a proxy, in seconds.",
+            ),
+            Self::Compiled => (
+                "orrery_control_compiled_total",
+                C,
+                "Units compiled: clusters of a service, a host's part of a view, a route table, a frame of the rest.",
             ),
             Self::Debounce => {
                 ("pilot_debounce_time", H(&PUSH_SECONDS), "Time that changes were gathered before a push, in seconds.")

@@ -1,7 +1,7 @@
 //! The state as the debug pages show it.
 
-use orrery_compile::{EndpointAddress, Registry, RegistryService};
-use orrery_serve::ResourceType;
+use orrery_compile::{EndpointAddress, ProxyId, Registry, RegistryService};
+use orrery_serve::{ConnectionId, ResourceType};
 use serde_json::{Map, Value, json};
 
 use super::{Served, State};
@@ -17,8 +17,8 @@ impl State {
         match proxy.map(|name| self.served(name)) {
             None => self.world.registry().services().map(|one| endpoints(self.world.registry(), one)).collect(),
             Some(Some(served)) => json!({
-                "proxy": served.proxy.id,
-                "clusters": names(served, ResourceType::Endpoint),
+                "proxy": served.1.proxy.id,
+                "clusters": self.names(served, ResourceType::Endpoint),
             }),
             Some(None) => json!([]),
         }
@@ -28,22 +28,21 @@ impl State {
     pub(crate) fn dump(&self, proxy: &str) -> Option<Value> {
         let served = self.served(proxy)?;
         let types: Map<String, Value> =
-            ResourceType::ALL.into_iter().map(|kind| (kind.type_url().to_owned(), names(served, kind))).collect();
-        let revision = served.set.as_ref().map(|set| set.revision());
-        Some(json!({ "node": served.proxy.id, "revision": revision, "resources": types }))
+            ResourceType::ALL.into_iter().map(|kind| (kind.type_url().to_owned(), self.names(served, kind))).collect();
+        Some(json!({ "node": served.1.proxy.id, "revision": served.1.revision, "resources": types }))
     }
 
     /// A connected proxy by its `<name>.<namespace>`, or by its whole id.
-    fn served(&self, name: &str) -> Option<&Served> {
-        let is = |served: &&Served| served.proxy.id == name || served.proxy.id.split('~').nth(2) == Some(name);
-        self.proxies.values().rev().find(is)
+    fn served(&self, name: &str) -> Option<(ConnectionId, &Served)> {
+        let is = |served: &Served| served.proxy.id == name || served.proxy.id.split('~').nth(2) == Some(name);
+        let mut newest_first = self.proxies.iter().rev();
+        newest_first.find(|(_, served)| is(served)).map(|(connection, served)| (*connection, served))
     }
-}
 
-fn names(served: &Served, kind: ResourceType) -> Value {
-    let Some(set) = &served.set else { return json!({}) };
-    let versions = set.get(kind).iter().map(|(name, resource)| (name.clone(), json!(&*resource.version)));
-    Value::Object(versions.collect())
+    fn names(&self, (connection, served): (ConnectionId, &Served), kind: ResourceType) -> Value {
+        let set = self.compiler.set(ProxyId(connection.0), served.revision.unwrap_or_default()).unwrap_or_default();
+        Value::Object(set.iter(kind).map(|(name, one)| (name.to_string(), json!(&*one.version))).collect())
+    }
 }
 
 fn service(registry: &Registry, service: &RegistryService) -> Value {

@@ -35,12 +35,12 @@ use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::util::pack_any;
-use orrery_api::{ClientTlsMode, ConnectionPool, Labels, LoadBalancer, MtlsMode, OutlierDetection, TrafficPolicy};
+use orrery_api::{ClientTlsMode, ConnectionPool, Key, Labels, LoadBalancer, MtlsMode, OutlierDetection, TrafficPolicy};
 
 use super::value::{address, ads, duration, fields, file, list, metadata, number, object, text};
 use crate::compile::Compiled;
 use crate::policy::{HostRules, mtls_mode, rules_for};
-use crate::proxy::{Interception, Proxy, Secrets};
+use crate::proxy::{Audience, Interception, Proxy, Secrets};
 use crate::registry::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
 use crate::world::World;
 
@@ -59,16 +59,33 @@ pub(super) fn outbound_name(port: u16, subset: &str, host: &str) -> String {
     format!("outbound|{port}|{subset}|{host}")
 }
 
-/// Clusters for all ports and subsets of all services, and their endpoints.
-pub(super) fn outbound(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
-    for service in world.registry().visible_to(&proxy.namespace) {
-        let host_rules = rules_for(world, &service.host, &service.namespace, &proxy.namespace);
-        for port in service.ports.iter().filter(|port| port.protocol != PortProtocol::Udp) {
-            let target = Target { world, proxy, service, port, rules: host_rules.as_ref() };
-            target.add(compiled, "", None, None);
-            for subset in host_rules.iter().flat_map(|rules| &rules.subsets) {
-                target.add(compiled, &subset.name, Some(&subset.labels), Some(&subset.policy));
-            }
+/// A service's clusters as some proxies have them: what they depend on besides the world.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ClusterKey {
+    host: String,
+    /// The destination rules that hold.
+    rules: Vec<Key>,
+    secrets: Secrets,
+}
+
+impl ClusterKey {
+    /// The clusters of a service as an audience has them.
+    pub(crate) fn of(world: &World, audience: &Audience, service: &RegistryService) -> Self {
+        let rules = rules_for(world, &service.host, &service.namespace, &audience.namespace);
+        let rules = rules.map(|rules| rules.keys.into_iter().cloned().collect()).unwrap_or_default();
+        Self { host: service.host.clone(), rules, secrets: audience.secrets.clone() }
+    }
+}
+
+/// Clusters for all ports and subsets of a service, and their endpoints.
+pub(crate) fn of_key(world: &World, key: &ClusterKey, compiled: &mut Compiled) {
+    let Some(service) = world.registry().service(&key.host) else { return };
+    let host_rules = HostRules::of_keys(world, &key.rules);
+    for port in service.ports.iter().filter(|port| port.protocol != PortProtocol::Udp) {
+        let target = Target { world, key, service, port, rules: host_rules.as_ref() };
+        target.add(compiled, "", None, None);
+        for subset in host_rules.iter().flat_map(|rules| &rules.subsets) {
+            target.add(compiled, &subset.name, Some(&subset.labels), Some(&subset.policy));
         }
     }
 }
@@ -132,7 +149,7 @@ pub(super) fn inbound(proxy: &Proxy, service: &RegistryService, port: &ServicePo
 
 struct Target<'a> {
     world: &'a World,
-    proxy: &'a Proxy,
+    key: &'a ClusterKey,
     service: &'a RegistryService,
     port: &'a ServicePortInfo,
     rules: Option<&'a HostRules<'a>>,
@@ -280,13 +297,13 @@ impl Target<'_> {
             CertificateValidationContext { match_typed_subject_alt_names: names.collect(), ..Default::default() };
         let combined = CombinedCertificateValidationContext {
             default_validation_context: Some(names),
-            validation_context_sds_secret_config: Some(sds("ROOTCA", &self.proxy.secrets)),
+            validation_context_sds_secret_config: Some(sds("ROOTCA", &self.key.secrets)),
             ..Default::default()
         };
         let alpn: &[&str] = if self.port.protocol.is_http() { &["istio"] } else { &["istio-peer-exchange", "istio"] };
         let context = UpstreamTlsContext {
             common_tls_context: Some(CommonTlsContext {
-                tls_certificate_sds_secret_configs: vec![sds("default", &self.proxy.secrets)],
+                tls_certificate_sds_secret_configs: vec![sds("default", &self.key.secrets)],
                 alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
                 validation_context_type: Some(ValidationContextType::CombinedValidationContext(combined)),
                 ..Default::default()

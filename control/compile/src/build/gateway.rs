@@ -1,4 +1,4 @@
-//! All resources of a gateway: a listener per port of the Gateways that select it, and routes bound to them.
+//! A gateway's own resources: a listener per port of the Gateways that select it, and routes bound to them.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,13 @@ use orrery_api::Server;
 
 use super::route::{Caller, gateway_name};
 use super::value::{address, ip_address};
-use super::{cluster, http, route};
+use super::{http, route};
 use crate::compile::Compiled;
 use crate::names::covers;
 use crate::proxy::{Interception, Proxy};
 use crate::world::World;
 
 pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
-    cluster::special(compiled);
-    cluster::outbound(world, proxy, compiled);
     let mut ports: BTreeMap<u16, Vec<(String, &Server)>> = BTreeMap::new();
     for (key, gateway) in world.gateways() {
         if gateway.selector.select(&proxy.labels) {

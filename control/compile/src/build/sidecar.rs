@@ -1,19 +1,23 @@
-//! All resources of a sidecar.
+//! The resources of a sidecar: what it shares with others of its view, one host a part, and its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
-use envoy_types::pb::envoy::config::route::v3::VirtualHost;
+use envoy_types::pb::envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost};
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
 use orrery_api::{Object, VirtualService};
 
+use super::cluster::ClusterKey;
 use super::route::{Caller, gateway_name};
 use super::value::{address, flag, ip_address};
 use super::{cluster, http, inbound, route};
 use crate::compile::Compiled;
-use crate::proxy::{Interception, Proxy};
+use crate::compiler::{Draft, Part};
+use crate::proxy::{Audience, Interception, Proxy};
 use crate::registry::{PortProtocol, RegistryService};
+use crate::settings::Settings;
 use crate::world::World;
 
 /// Where applications send what they call.
@@ -21,27 +25,65 @@ const OUTBOUND: u16 = 15001;
 /// Routes of the outbound listener that nothing is redirected to.
 const HTTP_PROXY: &str = "http_proxy";
 
-pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
+/// What no host has a part in: special clusters, and the listeners of the ports on which hosts are called.
+pub(super) fn frame(world: &World, audience: &Audience, ports: &BTreeSet<u16>, compiled: &mut Compiled) {
     cluster::special(compiled);
-    cluster::outbound(world, proxy, compiled);
-    inbound::add(world, proxy, compiled);
-    let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway: "mesh" };
-    match proxy.interception {
-        Interception::None => http_proxy(&caller, proxy, compiled),
-        Interception::Redirect => redirected(&caller, compiled),
+    match audience.interception {
+        // The listener has the proxy's own address.
+        Interception::None => {}
+        Interception::Redirect => redirected(world.settings(), ports, compiled),
     }
 }
 
+/// What a sidecar shares with no other: what comes in, and listeners on its own address.
+pub(crate) fn own(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
+    inbound::add(world, proxy, compiled);
+    match proxy.interception {
+        Interception::None => http_proxy(world.settings(), proxy, compiled),
+        Interception::Redirect => {}
+    }
+}
+
+/// What a host adds: clusters, virtual hosts and listeners of a service, or the virtual hosts of what is none.
+pub(super) fn part(world: &World, audience: &Audience, host: &str, ports: &BTreeSet<u16>) -> Option<Part> {
+    let caller = Caller { world, namespace: &audience.namespace, labels: &audience.labels, gateway: "mesh" };
+    let Some(service) = world.registry().service(host) else {
+        return unregistered(&caller, audience.interception, host, ports);
+    };
+    if !service.is_visible_to(&audience.namespace) {
+        return Some(Part::default());
+    }
+    let mut part = Part { clusters: Some(Arc::new(ClusterKey::of(world, audience, service))), ..Part::default() };
+    let http: Vec<u16> = service.ports.iter().filter(|port| port.protocol.is_http()).map(|port| port.number).collect();
+    for port in &http {
+        // Where nothing is redirected, the first port is meant by a host without one.
+        let bare = audience.interception == Interception::Redirect || http.first() == Some(port);
+        let host = virtual_host(&caller, service, *port, bare);
+        part.hosts.push(Draft::new(&table_name(audience.interception, *port), host));
+    }
+    if audience.interception == Interception::Redirect {
+        part.listeners = tcp_listeners(&caller, service).placed(&[]);
+    }
+    part.ports = http.into_iter().collect();
+    Some(part)
+}
+
+fn table_name(interception: Interception, port: u16) -> String {
+    match interception {
+        Interception::None => HTTP_PROXY.to_owned(),
+        Interception::Redirect => port.to_string(),
+    }
+}
+
+/// A route table without hosts, and its last virtual host, for requests that no other takes.
+pub(crate) fn table(world: &World, name: &str) -> (RouteConfiguration, Draft) {
+    (route::table(name, Vec::new()), Draft::new(name, route::fallback(world)))
+}
+
 /// One listener for everything, by the host that a request names.
-fn http_proxy(caller: &Caller<'_>, proxy: &Proxy, compiled: &mut Compiled) {
+fn http_proxy(settings: &Settings, proxy: &Proxy, compiled: &mut Compiled) {
     let upgrades = ["websocket", "CONNECT"];
-    let chain = http::chain(
-        caller.world.settings(),
-        "outbound_http_proxy",
-        http::rds(HTTP_PROXY),
-        http::Side::Outbound,
-        &upgrades,
-    );
+    let chain = http::chain(settings, "outbound_http_proxy", http::rds(HTTP_PROXY), http::Side::Outbound, &upgrades);
     let listener = Listener {
         name: "virtualOutbound".to_owned(),
         address: ip_address(proxy.address, OUTBOUND),
@@ -50,18 +92,10 @@ fn http_proxy(caller: &Caller<'_>, proxy: &Proxy, compiled: &mut Compiled) {
         ..Default::default()
     };
     compiled.add("virtualOutbound", &listener);
-    let mut hosts = Hosts::default();
-    for (service, port) in http_ports(caller) {
-        let first = service.ports.iter().find(|one| one.protocol.is_http()).map(|one| one.number);
-        hosts.add(caller, service, port, first == Some(port));
-    }
-    hosts.add_unregistered(caller, 80, true);
-    compiled.add(HTTP_PROXY, &hosts.into_table(caller.world, HTTP_PROXY));
 }
 
 /// A listener per port, chosen by the original destination.
-fn redirected(caller: &Caller<'_>, compiled: &mut Compiled) {
-    let settings = caller.world.settings();
+fn redirected(settings: &Settings, ports: &BTreeSet<u16>, compiled: &mut Compiled) {
     let unknown = if settings.allow_unknown_destinations { "PassthroughCluster" } else { "BlackHoleCluster" };
     let passthrough = || FilterChain {
         name: unknown.to_owned(),
@@ -76,15 +110,8 @@ fn redirected(caller: &Caller<'_>, compiled: &mut Compiled) {
         ..Default::default()
     };
     compiled.add("virtualOutbound", &outbound);
-    let ports: BTreeSet<u16> = http_ports(caller).map(|(_, port)| port).collect();
     for port in ports {
         let (name, routes) = (format!("0.0.0.0_{port}"), port.to_string());
-        let mut hosts = Hosts::default();
-        for (service, number) in http_ports(caller).filter(|(_, number)| *number == port) {
-            hosts.add(caller, service, number, true);
-        }
-        hosts.add_unregistered(caller, port, true);
-        compiled.add(&routes, &hosts.into_table(caller.world, &routes));
         let chain = FilterChain {
             filter_chain_match: Some(FilterChainMatch {
                 transport_protocol: "raw_buffer".to_owned(),
@@ -99,24 +126,23 @@ fn redirected(caller: &Caller<'_>, compiled: &mut Compiled) {
                 &["websocket"],
             )
         };
-        let listener = handed_over(&name, address("0.0.0.0", port), vec![chain], Some(passthrough()));
+        let listener = handed_over(&name, address("0.0.0.0", *port), vec![chain], Some(passthrough()));
         compiled.add(&name, &listener);
     }
-    tcp_listeners(caller, compiled);
 }
 
-/// A listener per address of a TCP service.
-fn tcp_listeners(caller: &Caller<'_>, compiled: &mut Compiled) {
-    for service in caller.world.registry().visible_to(caller.namespace) {
-        for port in service.ports.iter().filter(|port| matches!(port.protocol, PortProtocol::Tcp | PortProtocol::Tls)) {
-            let to = tcp_destination(caller, service, port.number);
-            for ip in &service.addresses {
-                let name = format!("{ip}_{}", port.number);
-                let chain = http::tcp_chain(caller.world.settings(), &name, ClusterSpecifier::Cluster(to.clone()));
-                compiled.add(&name, &handed_over(&name, ip_address(*ip, port.number), vec![chain], None));
-            }
+/// A listener per address and TCP port of a service.
+fn tcp_listeners(caller: &Caller<'_>, service: &RegistryService) -> Compiled {
+    let mut listeners = Compiled::default();
+    for port in service.ports.iter().filter(|port| matches!(port.protocol, PortProtocol::Tcp | PortProtocol::Tls)) {
+        let to = tcp_destination(caller, service, port.number);
+        for ip in &service.addresses {
+            let name = format!("{ip}_{}", port.number);
+            let chain = http::tcp_chain(caller.world.settings(), &name, ClusterSpecifier::Cluster(to.clone()));
+            listeners.add(&name, &handed_over(&name, ip_address(*ip, port.number), vec![chain], None));
         }
     }
+    listeners
 }
 
 /// Where connections to a TCP port go: the first destination of a TCP route for it, or the port itself.
@@ -147,13 +173,6 @@ fn handed_over(
     }
 }
 
-fn http_ports<'a>(caller: &Caller<'a>) -> impl Iterator<Item = (&'a RegistryService, u16)> {
-    let services = caller.world.registry().visible_to(caller.namespace);
-    services.flat_map(|service| {
-        service.ports.iter().filter(|port| port.protocol.is_http()).map(move |port| (service, port.number))
-    })
-}
-
 /// The oldest virtual service of the mesh for this host; an exact host comes before a wildcard.
 fn virtual_service_for<'a>(caller: &Caller<'a>, host: &str) -> Option<(&'a Object, &'a VirtualService)> {
     let all = &caller.world.index().virtual_services;
@@ -170,71 +189,48 @@ fn is_bound(caller: &Caller<'_>, object: &Object, service: &VirtualService) -> b
         || service.gateways.iter().any(|one| gateway_name(&one.value, &object.key.namespace) == caller.gateway)
 }
 
-/// Virtual hosts of one route configuration; a domain belongs to the first that claims it.
-#[derive(Default)]
-struct Hosts {
-    hosts: BTreeMap<String, VirtualHost>,
-    taken: BTreeSet<String>,
+/// A service's port; `bare`: also under its names without a port.
+fn virtual_host(caller: &Caller<'_>, service: &RegistryService, port: u16, bare: bool) -> VirtualHost {
+    let routes = match virtual_service_for(caller, &service.host) {
+        Some((object, virtual_service)) if !virtual_service.http.is_empty() => {
+            route::of_virtual_service(caller, object, virtual_service, port)
+        }
+        Some(_) | None => vec![route::plain(caller, service, port)],
+    };
+    named(&service.host, &short_names(caller, service), port, bare, routes)
 }
 
-impl Hosts {
-    /// A service's port; `bare`: also under its names without a port.
-    fn add(&mut self, caller: &Caller<'_>, service: &RegistryService, port: u16, bare: bool) {
-        let routes = match virtual_service_for(caller, &service.host) {
-            Some((object, virtual_service)) if !virtual_service.http.is_empty() => {
-                route::of_virtual_service(caller, object, virtual_service, port)
-            }
-            Some(_) | None => vec![route::plain(caller, service, port)],
-        };
-        let names = short_names(caller, service);
-        self.insert(&service.host, names, port, bare, routes);
+/// The oldest virtual service for a host that is no service of the mesh, on each port on which services are called.
+fn unregistered(caller: &Caller<'_>, interception: Interception, host: &str, ports: &BTreeSet<u16>) -> Option<Part> {
+    let all = &caller.world.index().virtual_services;
+    let mut keys = all.exactly(host).chain(all.with_pattern(host));
+    keys.next()?;
+    let mut part = Part { unregistered: true, ..Part::default() };
+    let mut bound = all.exactly(host).chain(all.with_pattern(host)).filter_map(|key| {
+        let (object, service) = caller.world.virtual_service(key)?;
+        (!service.http.is_empty() && is_bound(caller, object, service)).then_some((object, service))
+    });
+    let Some((object, service)) = bound.next().filter(|_| host != "*") else { return Some(part) };
+    let ports: Vec<u16> = match interception {
+        Interception::None => vec![80],
+        Interception::Redirect => ports.iter().copied().collect(),
+    };
+    for port in ports {
+        let routes = route::of_virtual_service(caller, object, service, port);
+        let virtual_host = named(host, &[host.to_owned()], port, true, routes);
+        part.hosts.push(Draft::new(&table_name(interception, port), virtual_host));
     }
+    Some(part)
+}
 
-    /// Virtual services for hosts that are no service of the mesh.
-    fn add_unregistered(&mut self, caller: &Caller<'_>, port: u16, bare: bool) {
-        for (key, hosts) in caller.world.index().virtual_services.all() {
-            let Some((object, service)) = caller.world.virtual_service(key) else { continue };
-            if service.http.is_empty() || !is_bound(caller, object, service) {
-                continue;
-            }
-            for host in hosts {
-                if caller.world.registry().service(host).is_none() && host != "*" {
-                    let routes = route::of_virtual_service(caller, object, service, port);
-                    self.insert(host, vec![host.clone()], port, bare, routes);
-                }
-            }
-        }
-    }
-
-    fn insert(
-        &mut self,
-        host: &str,
-        names: Vec<String>,
-        port: u16,
-        bare: bool,
-        routes: Vec<envoy_types::pb::envoy::config::route::v3::Route>,
-    ) {
-        let with_port = names.iter().map(|name| format!("{name}:{port}"));
-        let domains: Vec<String> = names.iter().filter(|_| bare).cloned().chain(with_port).collect();
-        let domains: Vec<String> = domains.into_iter().filter(|domain| self.taken.insert(domain.clone())).collect();
-        if domains.is_empty() {
-            return;
-        }
-        let name = format!("{host}:{port}");
-        let virtual_host = VirtualHost {
-            name: name.clone(),
-            domains,
-            routes,
-            include_request_attempt_count: true,
-            ..Default::default()
-        };
-        self.hosts.insert(name, virtual_host);
-    }
-
-    fn into_table(self, world: &World, name: &str) -> envoy_types::pb::envoy::config::route::v3::RouteConfiguration {
-        let mut hosts: Vec<VirtualHost> = self.hosts.into_values().collect();
-        hosts.push(route::fallback(world));
-        route::table(name, hosts)
+fn named(host: &str, names: &[String], port: u16, bare: bool, routes: Vec<Route>) -> VirtualHost {
+    let with_port = names.iter().map(|name| format!("{name}:{port}"));
+    VirtualHost {
+        name: format!("{host}:{port}"),
+        domains: names.iter().filter(|_| bare).cloned().chain(with_port).collect(),
+        routes,
+        include_request_attempt_count: true,
+        ..Default::default()
     }
 }
 

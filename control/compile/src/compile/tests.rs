@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use orrery_api::Labels;
 
 use super::*;
-use crate::proxy::{Interception, Secrets};
+use crate::proxy::{Interception, ProxyKind, Secrets};
 use crate::settings::Settings;
 
 const WORKLOADS: &str = r"

@@ -15,7 +15,7 @@ use tonic::transport::Server;
 
 use super::*;
 use crate::hub::{ConnectionId, Event, Limits};
-use crate::resources::{Resource, ResourceSet, ResourceType, Resources};
+use orrery_resource::{Difference, Resource, ResourceSet, ResourceType};
 
 struct Setup {
     address: SocketAddr,
@@ -97,11 +97,15 @@ fn answer(response: &pb::DeltaDiscoveryResponse, error: Option<&str>) -> pb::Del
     }
 }
 
-fn set(revision: u64, version: &str) -> Arc<ResourceSet> {
+fn set(revision: u64, version: &str) -> ResourceSet {
     let body = Any { type_url: ResourceType::Listener.type_url().to_owned(), value: version.as_bytes().to_vec() };
     let resource = Arc::new(Resource { version: version.into(), body });
-    let resources: Resources = [("l".to_owned(), resource)].into();
-    Arc::new(ResourceSet::new(revision).with(ResourceType::Listener, Arc::new(resources)))
+    ResourceSet::new(revision).with(ResourceType::Listener, "l", resource)
+}
+
+fn publish(setup: &Setup, connection: ConnectionId, set: ResourceSet) -> bool {
+    let changed = Difference::all(&set);
+    setup.hub.publish(connection, set, &changed)
 }
 
 #[tokio::test]
@@ -109,7 +113,7 @@ async fn a_delta_stream_from_subscription_to_reconnection() {
     let mut setup = start(Peer::Plaintext, Limits::default()).await;
     let (requests, mut responses) = open(setup.address, listeners()).await;
     let connection = setup.connected().await;
-    assert!(setup.hub.publish(connection, set(1, "one")));
+    assert!(publish(&setup, connection, set(1, "one")));
     let first = responses.message().await.unwrap().unwrap();
     assert_eq!((first.resources[0].name.as_str(), first.resources[0].version.as_str()), ("l", "one"));
     assert!(matches!(setup.event().await, Event::Sent { resources: 1, bytes: 3, revision: 1, .. }));
@@ -117,7 +121,7 @@ async fn a_delta_stream_from_subscription_to_reconnection() {
     assert!(matches!(setup.event().await, Event::Acked { revision: 1, .. }));
     assert!(matches!(setup.event().await, Event::Synced { revision: 1, .. }));
 
-    setup.hub.publish(connection, set(2, "two"));
+    publish(&setup, connection, set(2, "two"));
     let second = responses.message().await.unwrap().unwrap();
     assert!(matches!(setup.event().await, Event::Sent { revision: 2, .. }));
     requests.send(answer(&second, Some("bad regex"))).await.unwrap();
@@ -130,15 +134,15 @@ async fn a_delta_stream_from_subscription_to_reconnection() {
     assert!(matches!(setup.event().await, Event::Synced { revision: 2, .. }));
     drop((requests, responses));
     assert!(matches!(setup.event().await, Event::Disconnected { .. }));
-    assert!(!setup.hub.publish(connection, set(3, "three")));
+    assert!(!publish(&setup, connection, set(3, "three")));
 
     let mut again = listeners();
     again.initial_resource_versions = [("l".to_owned(), "two".to_owned())].into();
     let (_requests, mut responses) = open(setup.address, again).await;
     let connection = setup.connected().await;
-    setup.hub.publish(connection, set(3, "two"));
+    publish(&setup, connection, set(3, "two"));
     assert!(matches!(setup.event().await, Event::Synced { revision: 3, .. }), "nothing is sent again");
-    setup.hub.publish(connection, set(4, "four"));
+    publish(&setup, connection, set(4, "four"));
     assert_eq!(responses.message().await.unwrap().unwrap().resources[0].version, "four");
     assert!(matches!(setup.event().await, Event::Sent { .. }));
     setup.shutdown.cancel();
@@ -155,7 +159,7 @@ async fn state_of_the_world() {
     requests.send(first.clone()).await.unwrap();
     let mut responses = client.stream_aggregated_resources(ReceiverStream::new(receiver)).await.unwrap().into_inner();
     let connection = setup.connected().await;
-    setup.hub.publish(connection, set(7, "one"));
+    publish(&setup, connection, set(7, "one"));
     let response = responses.message().await.unwrap().unwrap();
     assert_eq!((response.version_info.as_str(), response.resources.len()), ("7", 1));
     assert!(matches!(setup.event().await, Event::Sent { .. }));

@@ -1,20 +1,22 @@
-//! One type's subscription on one stream: wanted names, what the client has, the push that it has to answer.
+//! One type's subscription on one stream: wanted names, where the client is behind, the push that it has to answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use orrery_resource::{Name, Resource, ResourceSet, ResourceType};
 use tokio::time::Instant;
 
-use super::{Delivered, DeltaUpdate, Reply};
-use crate::resources::{Resource, ResourceType, Resources};
+use super::{Delivered, Reply};
 
 /// The name that stands for all resources.
 const ALL: &str = "*";
 
-/// What the client has under a name.
+/// What the client has under a name where it may be behind.
 #[derive(Debug)]
-pub(super) enum Known {
-    /// It was sent on this stream.
+pub(super) enum Had {
+    /// Nothing, or it asks again.
+    Nothing,
+    /// What was sent on this stream.
     Sent(Arc<Resource>),
     /// The client brought this version along from an earlier stream.
     Reported(String),
@@ -34,61 +36,68 @@ pub(super) struct Outstanding {
 /// What the client should get next.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) changed: Vec<(String, Arc<Resource>)>,
-    pub(super) removed: Vec<String>,
+    pub(super) changed: Vec<(Name, Arc<Resource>)>,
+    pub(super) removed: Vec<Name>,
 }
 
 #[derive(Debug)]
 pub(super) struct Watch {
+    kind: ResourceType,
     pub(super) wildcard: bool,
-    pub(super) names: BTreeSet<String>,
-    pub(super) known: BTreeMap<String, Known>,
+    pub(super) names: BTreeSet<Name>,
+    /// Names under which the client may not have what is in the set; under all others that it wants it has that.
+    pending: BTreeMap<Name, Had>,
     pub(super) outstanding: Option<Outstanding>,
     /// The first request gets an answer even when that is empty: clients wait for it.
     pub(super) unanswered: bool,
     pub(super) last_nonce: String,
     /// State of the world: names were given once, so that no names mean none, not all.
     named: bool,
-    /// The resources with which the client was last found to be in step, so that comparing again is free.
-    in_step: Option<Arc<Resources>>,
 }
 
 impl Watch {
-    pub(super) fn delta(kind: ResourceType, update: DeltaUpdate) -> Self {
-        let all_names = update.subscribe.is_empty() && kind.is_collection();
-        let mut watch = Self::empty(all_names);
-        watch.unanswered = update.initial_versions.is_empty();
-        watch.resubscribe(&update.subscribe, &update.unsubscribe);
-        for (name, version) in update.initial_versions {
-            if watch.wants(&name) {
-                watch.known.insert(name, Known::Reported(version));
-            }
-        }
-        watch
-    }
-
-    pub(super) fn world(kind: ResourceType, names: Vec<String>) -> Self {
-        let mut watch = Self::empty(false);
-        watch.replace_names(kind, names);
-        watch.unanswered = true;
-        watch
-    }
-
-    fn empty(wildcard: bool) -> Self {
+    pub(super) fn new(kind: ResourceType) -> Self {
         Self {
-            wildcard,
+            kind,
+            wildcard: false,
             names: BTreeSet::new(),
-            known: BTreeMap::new(),
+            pending: BTreeMap::new(),
             outstanding: None,
-            unanswered: false,
+            unanswered: true,
             last_nonce: String::new(),
             named: false,
-            in_step: None,
         }
     }
 
     pub(super) fn wants(&self, name: &str) -> bool {
         self.wildcard || self.names.contains(name)
+    }
+
+    /// Whether the client was sent something under a name, or told that there is nothing.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.wants(name) && !matches!(self.pending.get(name), Some(Had::Nothing))
+    }
+
+    /// The client wants all there are.
+    pub(super) fn want_all(&mut self, set: Option<&ResourceSet>) {
+        if self.wildcard {
+            return;
+        }
+        self.wildcard = true;
+        for (name, _) in set.into_iter().flat_map(|set| set.iter(self.kind)) {
+            if !self.names.contains(name) {
+                self.pending.entry(Arc::clone(name)).or_insert(Had::Nothing);
+            }
+        }
+    }
+
+    /// Delta: what the client has of what it wants, from an earlier stream.
+    pub(super) fn report(&mut self, versions: impl IntoIterator<Item = (Name, String)>) {
+        for (name, version) in versions {
+            if self.wants(&name) {
+                self.pending.insert(name, Had::Reported(version));
+            }
+        }
     }
 
     /// Takes the answer to a push, if the nonce names one.
@@ -112,143 +121,115 @@ impl Watch {
     }
 
     /// Subscribing again to a name asks for it again; so the client's copy is forgotten.
-    pub(super) fn resubscribe(&mut self, subscribe: &[String], unsubscribe: &[String]) {
-        if !subscribe.is_empty() || !unsubscribe.is_empty() {
-            self.in_step = None;
-        }
+    pub(super) fn resubscribe(&mut self, subscribe: Vec<Name>, unsubscribe: &[String], set: Option<&ResourceSet>) {
         for name in subscribe {
-            if name == ALL {
-                self.wildcard = true;
+            if *name == *ALL {
+                self.want_all(set);
             } else {
-                self.names.insert(name.clone());
-                self.known.remove(name);
+                self.pending.insert(Arc::clone(&name), Had::Nothing);
+                self.names.insert(name);
             }
         }
         for name in unsubscribe {
             if name == ALL {
                 self.wildcard = false;
                 let names = &self.names;
-                self.known.retain(|name, _| names.contains(name));
-            } else {
-                self.names.remove(name);
-                self.known.remove(name);
+                self.pending.retain(|name, _| names.contains(name));
+            } else if let Some(name) = self.names.take(name.as_str()) {
+                match self.wildcard {
+                    // It is wanted still, and the client may have dropped it.
+                    true => drop(self.pending.insert(name, Had::Nothing)),
+                    false => drop(self.pending.remove(&name)),
+                }
             }
         }
     }
 
     /// State of the world: each request holds all the names.
-    pub(super) fn replace_names(&mut self, kind: ResourceType, names: Vec<String>) {
-        let mut names: BTreeSet<String> = names.into_iter().collect();
+    pub(super) fn replace_names(&mut self, names: Vec<Name>, set: Option<&ResourceSet>) {
+        let mut names: BTreeSet<Name> = names.into_iter().collect();
         let star = names.remove(ALL);
         self.named |= star || !names.is_empty();
-        let wildcard = star || (names.is_empty() && kind.is_collection() && !self.named);
+        let wildcard = star || (names.is_empty() && self.kind.is_collection() && !self.named);
         if wildcard == self.wildcard && names == self.names {
             return;
         }
-        self.in_step = None;
         // A new name is answered even when there is no such resource.
-        self.unanswered |= names.iter().any(|name| !self.wants(name));
-        self.wildcard = wildcard;
+        let new: Vec<Name> = names.iter().filter(|name| !self.wants(name)).cloned().collect();
+        self.unanswered |= !new.is_empty();
+        self.pending.extend(new.into_iter().map(|name| (name, Had::Nothing)));
         self.names = names;
-        if !wildcard {
+        if wildcard {
+            self.want_all(set);
+        } else {
+            self.wildcard = false;
             let names = &self.names;
-            self.known.retain(|name, _| names.contains(name));
+            self.pending.retain(|name, _| names.contains(name));
         }
     }
 
-    /// What differs between the client and `available`, up to a size. `defer` leaves out what only removes.
-    pub(super) fn next_batch(&mut self, available: &Arc<Resources>, defer: bool, limit: usize) -> Batch {
-        if self.in_step.as_ref().is_some_and(|resources| Arc::ptr_eq(resources, available)) {
-            return Batch::default();
+    /// Another set takes the place of the last one; they differ under these names.
+    pub(super) fn changed<'a>(&mut self, names: impl Iterator<Item = &'a Name>, last: Option<&ResourceSet>) {
+        for name in names {
+            if !self.wants(name) || self.pending.contains_key(name) {
+                continue;
+            }
+            let had = match last.and_then(|last| last.get(self.kind, name)) {
+                Some(resource) => Had::Sent(Arc::clone(resource)),
+                None if self.names.contains(name) => Had::Absent,
+                None => Had::Nothing,
+            };
+            self.pending.insert(Arc::clone(name), had);
         }
+    }
+
+    /// What differs between the client and the set, up to a size. `defer` leaves out what only removes.
+    pub(super) fn next_batch(&mut self, set: &ResourceSet, defer: bool, limit: usize) -> Batch {
         let mut batch = Batch::default();
-        let complete = self.collect_changed(available, limit, &mut batch);
-        let deferred = self.collect_removed(available, defer, &mut batch);
-        if complete && !deferred && batch.changed.is_empty() && batch.removed.is_empty() {
-            self.in_step = Some(Arc::clone(available));
-        }
+        let mut size = 0usize;
+        let mut full = false;
+        let (kind, names) = (self.kind, &self.names);
+        self.pending.retain(|name, had| match (set.get(kind, name), had) {
+            (Some(resource), Had::Sent(sent)) if sent.version == resource.version => false,
+            (Some(resource), Had::Reported(version)) if **version == *resource.version => false,
+            (Some(resource), Had::Nothing | Had::Sent(_) | Had::Reported(_) | Had::Absent) => {
+                let more = size.saturating_add(resource.body.value.len());
+                full |= more > limit && size > 0;
+                if !full {
+                    size = more;
+                    batch.changed.push((Arc::clone(name), Arc::clone(resource)));
+                }
+                full
+            }
+            (None, Had::Absent) => false,
+            (None, Had::Nothing) => {
+                if names.contains(name) {
+                    batch.removed.push(Arc::clone(name));
+                }
+                false
+            }
+            (None, Had::Sent(_) | Had::Reported(_)) => {
+                if !defer {
+                    batch.removed.push(Arc::clone(name));
+                }
+                defer
+            }
+        });
         batch
     }
 
-    fn collect_changed(&self, available: &Resources, limit: usize, batch: &mut Batch) -> bool {
-        let mut size = 0usize;
-        let mut take = |name: &String, resource: &Arc<Resource>| {
-            if self.has(name, resource) {
-                return true;
-            }
-            let more = size.saturating_add(resource.body.value.len());
-            if more > limit && size > 0 {
-                return false;
-            }
-            size = more;
-            batch.changed.push((name.clone(), Arc::clone(resource)));
-            true
-        };
-        if self.wildcard {
-            available.iter().all(|(name, resource)| take(name, resource))
-        } else {
-            self.names.iter().all(|name| available.get(name).is_none_or(|resource| take(name, resource)))
-        }
-    }
-
-    /// Returns whether a removal was left for later.
-    fn collect_removed(&self, available: &Resources, defer: bool, batch: &mut Batch) -> bool {
-        let mut deferred = false;
-        for (name, known) in &self.known {
-            match known {
-                Known::Absent => {}
-                Known::Sent(_) | Known::Reported(_) if available.contains_key(name) => {}
-                Known::Sent(_) | Known::Reported(_) if defer => deferred = true,
-                Known::Sent(_) | Known::Reported(_) => batch.removed.push(name.clone()),
-            }
-        }
-        let missing =
-            self.names.iter().filter(|name| !available.contains_key(*name) && !self.known.contains_key(*name));
-        batch.removed.extend(missing.cloned());
-        deferred
-    }
-
-    fn has(&self, name: &str, resource: &Resource) -> bool {
-        match self.known.get(name) {
-            Some(Known::Sent(sent)) => sent.version == resource.version,
-            Some(Known::Reported(version)) => **version == *resource.version,
-            Some(Known::Absent) | None => false,
-        }
-    }
-
     /// Everything that a whole response holds: what is wanted, and what is still to be removed later.
-    pub(super) fn everything(&self, available: &Resources) -> Vec<(String, Arc<Resource>)> {
-        self.known
-            .iter()
-            .filter_map(|(name, known)| match (available.get(name), known) {
-                (Some(resource), _) => Some((name.clone(), Arc::clone(resource))),
-                (None, Known::Sent(resource)) => Some((name.clone(), Arc::clone(resource))),
-                (None, Known::Reported(_) | Known::Absent) => None,
-            })
-            .collect()
+    pub(super) fn everything(&self, set: &ResourceSet) -> Vec<(Name, Arc<Resource>)> {
+        let wanted = set.iter(self.kind).filter(|(name, _)| self.wants(name));
+        let leaving = self.pending.iter().filter_map(|(name, had)| match had {
+            Had::Sent(resource) if set.get(self.kind, name).is_none() => Some((name, resource)),
+            Had::Sent(_) | Had::Nothing | Had::Reported(_) | Had::Absent => None,
+        });
+        wanted.chain(leaving).map(|(name, resource)| (Arc::clone(name), Arc::clone(resource))).collect()
     }
 
-    /// Notes what a push tells the client.
-    pub(super) fn learn(&mut self, changed: &[(String, Arc<Resource>)], removed: &[String]) {
-        for (name, resource) in changed {
-            self.known.insert(name.clone(), Known::Sent(Arc::clone(resource)));
-        }
-        self.forget(removed);
-    }
-
-    /// Notes that the client does not have these any more.
-    pub(super) fn forget(&mut self, removed: &[String]) {
-        for name in removed {
-            if self.names.contains(name) {
-                self.known.insert(name.clone(), Known::Absent);
-            } else {
-                self.known.remove(name);
-            }
-        }
-    }
-
-    pub(super) fn send_again(&mut self, name: &str) {
-        self.in_step = None;
-        self.known.remove(name);
+    /// Sends a resource again although it did not change.
+    pub(super) fn send_again(&mut self, name: &Name) {
+        self.pending.insert(Arc::clone(name), Had::Nothing);
     }
 }

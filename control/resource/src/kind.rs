@@ -1,10 +1,6 @@
-//! What is served: the resource types in push order, and one proxy's immutable set of resources.
+//! The resource types that are served, in push order.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-
-use envoy_types::pb::google::protobuf::Any;
 
 /// A type of xDS resource, in the order in which changes are pushed (make before break).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,14 +49,15 @@ impl ResourceType {
     }
 
     /// Whether asking for no name means asking for all, and a state-of-the-world response must hold everything.
-    pub(crate) fn is_collection(self) -> bool {
+    pub fn is_collection(self) -> bool {
         match self {
             Self::Cluster | Self::Listener => true,
             Self::Endpoint | Self::Route | Self::Secret => false,
         }
     }
 
-    pub(crate) fn index(self) -> usize {
+    /// Its place in [`ResourceType::ALL`].
+    pub fn index(self) -> usize {
         self as usize
     }
 }
@@ -68,48 +65,5 @@ impl ResourceType {
 impl fmt::Display for ResourceType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.short_name())
-    }
-}
-
-/// One resource, shared by every proxy that has the same.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Resource {
-    /// Changes exactly when the body changes, and survives a restart of the server (a hash of the body).
-    pub version: Arc<str>,
-    /// The packed message.
-    pub body: Any,
-}
-
-/// Resources of one type by name.
-pub type Resources = BTreeMap<String, Arc<Resource>>;
-
-/// Everything that one proxy could ask for, at one revision.
-#[derive(Debug, Clone, Default)]
-pub struct ResourceSet {
-    revision: u64,
-    types: [Arc<Resources>; 5],
-}
-
-impl ResourceSet {
-    /// An empty set. `revision` grows with every change of the configuration.
-    pub fn new(revision: u64) -> Self {
-        Self { revision, types: Default::default() }
-    }
-
-    /// The set with all resources of one type replaced. Passing the same `Arc` again makes the comparison free.
-    #[must_use]
-    pub fn with(mut self, kind: ResourceType, resources: Arc<Resources>) -> Self {
-        self.types[kind.index()] = resources;
-        self
-    }
-
-    /// The revision of the configuration that the set was made from.
-    pub fn revision(&self) -> u64 {
-        self.revision
-    }
-
-    /// The resources of a type.
-    pub fn get(&self, kind: ResourceType) -> &Arc<Resources> {
-        &self.types[kind.index()]
     }
 }
