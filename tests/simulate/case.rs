@@ -152,7 +152,6 @@ pub(crate) struct Tls {
     pub(crate) alpn: Vec<String>,
     pub(crate) certificate: Option<ObjectRef>,
     /// `None`: the server's certificate is not checked.
-    #[expect(dead_code, reason = "no handshake is made without a socket")]
     pub(crate) roots: Option<ObjectRef>,
 }
 

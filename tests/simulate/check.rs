@@ -24,9 +24,9 @@ pub(crate) fn call(call: &Call, answers: &[Answer], facts: &Facts) -> Vec<String
             break;
         }
     }
-    shares("backend", &expect.backends, answers, &mut wrong, |answer| answer.backend());
-    statuses(expect, answers, &mut wrong);
-    mirrors(expect, answers, &mut wrong);
+    shares(&expect.backends, answers, facts.errors, &mut wrong);
+    statuses(expect, answers, facts.errors, &mut wrong);
+    mirrors(expect, answers, facts.errors, &mut wrong);
     wrong
 }
 
@@ -117,16 +117,16 @@ fn upstream_tls(upstream: &Upstream, answer: &Answer, facts: &Facts, wrong: &mut
     }
 }
 
-fn statuses(expect: &Expect, answers: &[Answer], wrong: &mut Vec<String>) {
+fn statuses(expect: &Expect, answers: &[Answer], errors: f64, wrong: &mut Vec<String>) {
     for (status, share) in &expect.statuses {
         let count = answers
             .iter()
             .filter(|answer| answer.response().is_some_and(|response| response.status.to_string() == *status));
-        compare(&format!("status {status}"), *share, count.count(), answers.len(), wrong);
+        compare(&format!("status {status}"), *share, count.count(), answers.len(), errors, wrong);
     }
 }
 
-fn mirrors(expect: &Expect, answers: &[Answer], wrong: &mut Vec<String>) {
+fn mirrors(expect: &Expect, answers: &[Answer], errors: f64, wrong: &mut Vec<String>) {
     match &expect.mirrors {
         None => {}
         Some(Mirrors::All(wanted)) => {
@@ -144,29 +144,23 @@ fn mirrors(expect: &Expect, answers: &[Answer], wrong: &mut Vec<String>) {
         Some(Mirrors::Shares(shares)) => {
             for (name, share) in shares {
                 let copies = answers.iter().flat_map(|answer| &answer.mirrored).filter(|copy| copy.by.contains(name));
-                compare(&format!("copies to {name}"), *share, copies.count(), answers.len(), wrong);
+                compare(&format!("copies to {name}"), *share, copies.count(), answers.len(), errors, wrong);
             }
         }
     }
 }
 
-fn shares<'a>(
-    what: &str,
-    expected: &BTreeMap<Name, f64>,
-    answers: &'a [Answer],
-    wrong: &mut Vec<String>,
-    who: impl Fn(&'a Answer) -> Option<&'a Received>,
-) {
+fn shares(expected: &BTreeMap<Name, f64>, answers: &[Answer], errors: f64, wrong: &mut Vec<String>) {
     for (name, share) in expected {
-        let count = answers.iter().filter(|answer| who(answer).is_some_and(|got| got.by.contains(name))).count();
-        compare(&format!("{what} {name}"), *share, count, answers.len(), wrong);
+        let by = |answer: &&Answer| answer.backend().is_some_and(|got| got.by.contains(name));
+        compare(&format!("backend {name}"), *share, answers.iter().filter(by).count(), answers.len(), errors, wrong);
     }
 }
 
-/// Within three standard errors; none and all are exact.
-fn compare(what: &str, share: f64, count: usize, of: usize, wrong: &mut Vec<String>) {
+/// Within some standard errors; none and all are exact.
+fn compare(what: &str, share: f64, count: usize, of: usize, errors: f64, wrong: &mut Vec<String>) {
     let (count, of) = (count as f64, of as f64);
-    let tolerance = 3.0 * (of * share * (1.0 - share)).sqrt();
+    let tolerance = errors * (of * share * (1.0 - share)).sqrt();
     if (count - of * share).abs() > tolerance {
         wrong.push(format!("{what}: expected a share of {share}, got {count} of {of} (tolerance {tolerance:.1})"));
     }

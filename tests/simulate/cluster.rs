@@ -5,8 +5,10 @@
 
 mod addresses;
 mod apply;
+mod certificates;
 mod endpoints;
 mod gateways;
+mod listening;
 mod names;
 mod pods;
 
@@ -18,6 +20,8 @@ use serde_json::Value;
 use crate::case::{From, Name, ObjectRef};
 use crate::secrets::Secrets;
 use addresses::Addresses;
+
+pub(crate) use listening::Listening;
 
 /// The objects, and the addresses that were given out for them.
 #[derive(Debug, Default)]

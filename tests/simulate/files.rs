@@ -13,6 +13,25 @@ pub(crate) struct File {
 /// Folders of cases; `configuration` holds what cases share.
 const FOLDERS: [&str; 2] = ["cases", "conformance"];
 
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Core,
+    Envoy,
+    Proxy,
+}
+
+/// What `SUBJECT` says.
+#[allow(clippy::disallowed_methods, reason = "how a test is run is said in the environment")]
+pub(crate) fn which() -> Which {
+    match std::env::var("SUBJECT").as_deref() {
+        Err(_) | Ok("" | "core") => Which::Core,
+        Ok("envoy") => Which::Envoy,
+        Ok("proxy") => Which::Proxy,
+        Ok(other) => panic!("SUBJECT={other:?} is neither core, envoy nor proxy"),
+    }
+}
+
 /// This folder.
 pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("simulate")

@@ -1,6 +1,6 @@
 //! Plays a file: configuration in, steps, calls, and what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use orrery_tests::tools::corpus;
@@ -8,23 +8,53 @@ use orrery_tests::tools::corpus;
 use crate::case::{Call, Case, From, Name, Source, StatusExpectation, Step};
 use crate::check;
 use crate::cluster::Cluster;
-use crate::files::{self, File};
+use crate::files::{self, File, Which};
 use crate::subject::core::CoreSubject;
+use crate::subject::real::{Kind, RealSubject};
 use crate::subject::{Facts, Subject};
+
+/// Whether a subject has anything to do in a file: proxies answer calls, the rest is the core's.
+pub(crate) fn concerns(which: Which, file: &File) -> bool {
+    match which {
+        Which::Core => true,
+        Which::Envoy | Which::Proxy => read(file).is_ok_and(|mut case| !callers(&case.take_steps()).is_empty()),
+    }
+}
 
 /// # Errors
 /// What differs from what the file expects, a line each.
-pub(crate) fn file(file: &File) -> Result<(), Vec<String>> {
-    let mut case = read(file).map_err(|wrong| vec![wrong])?;
-    let mut cluster = Cluster::default();
-    prepare(&case, &mut cluster).map_err(|wrong| vec![wrong])?;
-    let mut subject = CoreSubject::new(&case.mesh).map_err(|wrong| vec![wrong])?;
+pub(crate) fn file(which: Which, file: &File) -> Result<(), Vec<String>> {
+    let one = |wrong: String| vec![wrong];
+    let mut case = read(file).map_err(one)?;
+    let steps = case.take_steps();
     let mut wrong = Vec::new();
-    for (number, step) in case.take_steps().iter().enumerate() {
-        let told = |line: String| format!("step {}: {line}", number + 1);
-        wrong.extend(one_step(step, &mut cluster, &mut subject).into_iter().map(told));
+    let mut play = |subject: &mut dyn Subject| {
+        let mut cluster = Cluster::default();
+        if let Err(unusable) = prepare(&case, &mut cluster) {
+            return wrong.push(unusable);
+        }
+        for (number, step) in steps.iter().enumerate() {
+            let told = |line: String| format!("step {}: {line}", number + 1);
+            wrong.extend(one_step(step, &mut cluster, subject).into_iter().map(told));
+        }
+    };
+    let kind = match which {
+        Which::Core => {
+            play(&mut CoreSubject::new(&case.mesh).map_err(one)?);
+            return if wrong.is_empty() { Ok(()) } else { Err(wrong) };
+        }
+        Which::Envoy => Kind::Envoy,
+        Which::Proxy => Kind::Orrery,
+    };
+    for from in callers(&steps) {
+        play(&mut RealSubject::new(kind, from, &case.mesh).map_err(one)?);
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// Whose proxies are called.
+fn callers(steps: &[Step]) -> BTreeSet<From> {
+    steps.iter().flat_map(|step| &step.calls).map(|call| call.from.clone()).collect()
 }
 
 fn read(file: &File) -> Result<Case, String> {
@@ -57,8 +87,14 @@ fn one_step(step: &Step, cluster: &mut Cluster, subject: &mut dyn Subject) -> Ve
         return vec![wrong];
     }
     let mut wrong = subject.configure(cluster, &step.refused).err().unwrap_or_default();
-    let facts = Facts::of(cluster);
+    let facts = Facts::of(cluster, subject.standard_errors());
+    if !wrong.is_empty() {
+        return wrong;
+    }
     for call in &step.calls {
+        if !subject.answers(&call.from) {
+            continue;
+        }
         let differs = match subject.call(cluster, call) {
             Ok(answers) => check::call(call, &answers, &facts),
             Err(senseless) => vec![senseless],
@@ -69,6 +105,9 @@ fn one_step(step: &Step, cluster: &mut Cluster, subject: &mut dyn Subject) -> Ve
         }
     }
     for expected in &step.status {
+        if !subject.has_status() {
+            break;
+        }
         let differs = match subject.status(&expected.object) {
             Ok(status) => check::status(expected, status.as_ref()),
             Err(missing) => vec![missing],

@@ -4,6 +4,7 @@
 //! `ConfigMap ns/x` and a `Secret` are an authority and what it signed; which authority signs is in the table.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -133,4 +134,10 @@ impl Secrets {
             CertifiedIssuer::self_signed(params, key).expect("an authority can sign itself")
         })
     }
+}
+
+/// The certificate of an application that was given none; made once.
+pub(crate) fn self_signed() -> Result<Pair, String> {
+    static MADE: OnceLock<Result<Pair, String>> = OnceLock::new();
+    MADE.get_or_init(|| Secrets::default().make(None, &["application.invalid"], false)).clone()
 }

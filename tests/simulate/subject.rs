@@ -1,11 +1,12 @@
 //! Who answers the calls of a case.
 
 pub(crate) mod core;
+pub(crate) mod real;
 
 use std::collections::BTreeMap;
 
 use crate::answer::Answer;
-use crate::case::{Call, ObjectRef};
+use crate::case::{Call, From, ObjectRef};
 use crate::cluster::Cluster;
 
 /// What is known beside the answers.
@@ -13,6 +14,8 @@ use crate::cluster::Cluster;
 pub(crate) struct Facts {
     /// Certificates of Secrets, in DER.
     certificates: BTreeMap<ObjectRef, Vec<u8>>,
+    /// By how many standard errors a share may differ.
+    pub(crate) errors: f64,
 }
 
 /// A subject that has the cluster's configuration in force.
@@ -23,11 +26,20 @@ pub(crate) trait Subject {
     /// What was refused besides, by the control plane or by a proxy, and what was not refused.
     fn configure(&mut self, cluster: &Cluster, refused: &[ObjectRef]) -> Result<(), Vec<String>>;
 
+    /// By how many standard errors a share may differ from what is expected.
+    fn standard_errors(&self) -> f64;
+
+    /// Whether it is the one to make calls from there.
+    fn answers(&self, from: &From) -> bool;
+
     /// Makes a call as often as it says.
     ///
     /// # Errors
     /// When the call itself makes no sense: nobody to call from, no such address.
     fn call(&mut self, cluster: &mut Cluster, call: &Call) -> Result<Vec<Answer>, String>;
+
+    /// Whether it is the one to ask for status.
+    fn has_status(&self) -> bool;
 
     /// The status that the control plane gives an object, as it stands in the object; `None` when it gives none.
     ///
@@ -37,8 +49,8 @@ pub(crate) trait Subject {
 }
 
 impl Facts {
-    pub(crate) fn of(cluster: &Cluster) -> Self {
-        Self { certificates: cluster.certificates() }
+    pub(crate) fn of(cluster: &Cluster, errors: f64) -> Self {
+        Self { certificates: cluster.certificates(), errors }
     }
 
     pub(crate) fn certificate(&self, key: &ObjectRef) -> Option<Vec<u8>> {

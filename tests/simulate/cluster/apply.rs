@@ -74,6 +74,7 @@ impl Cluster {
         self.make_pods();
         self.make_service_addresses();
         self.make_gateways();
+        self.make_outside();
     }
 
     /// Every namespace that something is in, with the label that Kubernetes gives it.

@@ -3,10 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use super::names::EXTERNAL;
@@ -89,16 +85,4 @@ impl Cluster {
 
 fn address_of(entry: &Value) -> Option<&str> {
     text(entry, &["spec", "address"])
-}
-
-impl Cluster {
-    /// Certificates of the Secrets that are there, in DER.
-    pub(crate) fn certificates(&self) -> BTreeMap<ObjectRef, Vec<u8>> {
-        let secrets = self.of_kind("Secret").filter_map(|(key, secret)| {
-            let pem = STANDARD.decode(text(secret, &["data", "tls.crt"])?).ok()?;
-            let der = CertificateDer::from_pem_slice(&pem).ok()?;
-            Some((key.clone(), der.to_vec()))
-        });
-        secrets.collect()
-    }
 }

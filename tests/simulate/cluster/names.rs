@@ -1,5 +1,6 @@
 //! Names as an application's resolver finds them.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Cluster, list, pods, selects, text, text_map};
@@ -20,6 +21,57 @@ impl Cluster {
             Some(Found::Named(name)) => self.resolve(&name, namespace),
             None => self.addresses.outside(&host),
         }
+    }
+
+    /// Addresses for the names that objects mention and that nothing here has.
+    pub(super) fn make_outside(&mut self) {
+        let mut names: BTreeSet<String> = BTreeSet::new();
+        for (_, entry) in self.of_kind("ServiceEntry") {
+            names.extend(list(entry, &["spec", "hosts"]).iter().filter_map(|one| one.as_str()).map(str::to_owned));
+            let endpoints = list(entry, &["spec", "endpoints"]).iter();
+            names.extend(endpoints.filter_map(|one| text(one, &["address"])).map(str::to_owned));
+        }
+        names.extend(
+            self.of_kind("WorkloadEntry").filter_map(|(_, one)| text(one, &["spec", "address"])).map(str::to_owned),
+        );
+        names.extend(
+            self.of_kind("Service").filter_map(|(_, one)| text(one, &["spec", "externalName"])).map(str::to_owned),
+        );
+        for name in names.iter().map(|name| name.to_ascii_lowercase()) {
+            let is_name = !name.starts_with('*') && !name.starts_with("unix:") && name.parse::<IpAddr>().is_err();
+            if is_name && self.inside(&name, "").is_none() {
+                self.addresses.outside(&name);
+            }
+        }
+    }
+
+    /// Addresses that are somewhere outside.
+    pub(crate) fn outside(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.all_outside().map(|(_, address)| address)
+    }
+
+    /// Every name that a proxy may have to look up, as lines of a hosts file.
+    pub(crate) fn host_names(&self) -> String {
+        let mut lines = String::from("127.0.0.1 localhost\n");
+        for (host, address) in self.addresses.all_outside() {
+            lines.push_str(&format!("{address} {host}\n"));
+        }
+        for (key, service) in self.of_kind("Service") {
+            if let Some(Found::At(address)) = self.of_service(&key.namespace, &key.name, service) {
+                let (name, namespace) = (&key.name, &key.namespace);
+                lines.push_str(&format!(
+                    "{address} {name}.{namespace}.svc.cluster.local {name}.{namespace}.svc {name}.{namespace}\n"
+                ));
+            }
+        }
+        for (_, entry) in self.of_kind("ServiceEntry") {
+            for host in list(entry, &["spec", "hosts"]).iter().filter_map(serde_json::Value::as_str) {
+                if let Some(Found::At(address)) = self.of_entry(host) {
+                    lines.push_str(&format!("{address} {host}\n"));
+                }
+            }
+        }
+        lines
     }
 
     fn inside(&self, host: &str, namespace: &str) -> Option<Found> {

@@ -102,6 +102,19 @@ impl Subject for CoreSubject {
         (0..count).map(|number| exchange::call(proxy, cluster, call, exchange::Turn { number, of: count })).collect()
     }
 
+    fn standard_errors(&self) -> f64 {
+        // Its random numbers are the same each time.
+        3.0
+    }
+
+    fn answers(&self, _from: &From) -> bool {
+        true
+    }
+
+    fn has_status(&self) -> bool {
+        true
+    }
+
     fn status(&mut self, key: &ObjectRef) -> Result<Option<Value>, String> {
         let (document, _) = self.known.get(key).ok_or_else(|| format!("there is no {key}"))?;
         Ok(document.get("status").cloned())

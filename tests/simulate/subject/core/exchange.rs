@@ -9,6 +9,7 @@ use orrery_core::listener::{ClientCertificate, FilterChain, NetworkFilter, TcpPr
 use super::connection;
 use super::{CoreProxy, http, upstream};
 use crate::answer::{Answer, End};
+use crate::call::{http_tls, tcp_tls};
 use crate::case::{Call, Outcome, Protocol, Request, Scheme, Tcp, Tls};
 use crate::client_hello::client_hello;
 use crate::cluster::Cluster;
@@ -67,21 +68,8 @@ fn requested(
     }
 }
 
-/// The client's TLS: the host is its server name, and HTTP its protocol, unless it says otherwise.
-fn http_tls(request: &Request) -> Tls {
-    let mut tls = request.tls.clone();
-    tls.sni = tls.sni.or_else(|| request.target().map(str::to_owned));
-    if tls.alpn.is_empty() {
-        tls.alpn = match request.protocol {
-            Protocol::Http1 | Protocol::Websocket => vec!["http/1.1".to_owned()],
-            Protocol::H2 | Protocol::Grpc => vec!["h2".to_owned()],
-        };
-    }
-    tls
-}
-
 fn connected(proxy: &mut CoreProxy, cluster: &mut Cluster, tcp: &Tcp, turn: Turn) -> Result<Answer, String> {
-    let tls = tcp.tls.clone().or_else(|| tcp.sni.clone().map(|sni| Tls { sni: Some(sni), ..Tls::default() }));
+    let tls = tcp_tls(tcp);
     let target = tcp.to.as_deref().or_else(|| tls.as_ref()?.sni.as_deref()).map(str::to_owned);
     let destination = proxy.destination(cluster, target.as_deref(), tcp.port);
     let mut path = Vec::new();

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use orrery_core::decide::{Action, Decided, Draws, decide};
 use orrery_core::forward::hash_key;
 use orrery_core::listener::{HttpConnectionManager, TcpProxy};
@@ -16,7 +15,8 @@ use orrery_engine::reject::Reject;
 use super::exchange::Turn;
 use super::{CoreProxy, exchange, upstream};
 use crate::answer::{Answer, End, Received, ReceivedHead, Response};
-use crate::case::{Call, OneOrMany, Protocol, Request, Scheme, Text};
+use crate::call;
+use crate::case::{Call, Protocol, Request, Scheme};
 use crate::cluster::Cluster;
 
 /// How the client came.
@@ -33,7 +33,7 @@ const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
 pub(super) fn request(
     proxy: &mut CoreProxy,
     cluster: &mut Cluster,
-    call: &Call,
+    asked: &Call,
     wanted: &Request,
     manager: &HttpConnectionManager,
     client: Client,
@@ -65,7 +65,7 @@ pub(super) fn request(
         Action::Forward(plan) => {
             let hash = hash_key(&plan.forward.hash, &view(&parts, scheme), &CLIENT.to_string());
             match plan.rewrite(&mut parts) {
-                Ok(()) => upstream::send(proxy, cluster, call, &plan, &parts, client.destination, hash, turn, path),
+                Ok(()) => upstream::send(proxy, cluster, asked, &plan, &parts, client.destination, hash, turn, path),
                 Err(_invalid) => refused(Reject::NoRoute, grpc, path),
             }
         }
@@ -96,7 +96,7 @@ pub(super) fn request(
 pub(super) fn opaque(
     proxy: &mut CoreProxy,
     cluster: &mut Cluster,
-    call: &Call,
+    asked: &Call,
     wanted: &Request,
     to: &TcpProxy,
     destination: SocketAddr,
@@ -109,54 +109,14 @@ pub(super) fn opaque(
     let mut answer = exchange::opaque(proxy, cluster, to, destination, tls, turn, path);
     if let (Some(End::Echo), Some(received)) = (&answer.end, answer.attempts.first_mut()) {
         received.head = Some(ReceivedHead::of(&parts));
-        answer.end = Some(End::Response(upstream::application(call, 1)));
+        answer.end = Some(End::Response(upstream::application(asked, 1)));
     }
     Ok(answer)
 }
 
 /// The head that the client sends.
 fn head(cluster: &Cluster, wanted: &Request, client: Client) -> Result<Parts, String> {
-    let wrong = |what: &str, error: &dyn std::fmt::Display| format!("the call's {what} cannot be sent: {error}");
-    let method = Method::from_bytes(wanted.method().as_bytes()).map_err(|error| wrong("method", &error))?;
-    let authority = cluster.with_facts(&wanted.authority(client.destination.ip()))?;
-    let mut builder = http::Request::builder().method(method);
-    builder = match wanted.protocol {
-        Protocol::Http1 | Protocol::Websocket => builder.uri(wanted.path()).header(HOST, &authority),
-        Protocol::H2 | Protocol::Grpc => {
-            let scheme = if client.encrypted { "https" } else { "http" };
-            let target = Uri::builder().scheme(scheme).authority(authority.as_str()).path_and_query(wanted.path());
-            builder.version(Version::HTTP_2).uri(target.build().map_err(|error| wrong("target", &error))?)
-        }
-    };
-    let (mut parts, ()) = builder.body(()).map_err(|error| wrong("target", &error))?.into_parts();
-    add(&mut parts.headers, &wanted.headers)?;
-    match wanted.protocol {
-        Protocol::Grpc => {
-            parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        }
-        Protocol::Websocket => {
-            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        }
-        Protocol::Http1 | Protocol::H2 => {}
-    }
-    Ok(parts)
-}
-
-/// Adds the headers that a file names.
-pub(super) fn add(
-    headers: &mut HeaderMap,
-    named: &std::collections::BTreeMap<String, OneOrMany<Text>>,
-) -> Result<(), String> {
-    for (name, values) in named {
-        let name = HeaderName::from_bytes(name.to_ascii_lowercase().as_bytes())
-            .map_err(|error| format!("{name:?} is no header: {error}"))?;
-        for value in values.as_slice() {
-            let value = HeaderValue::from_str(&value.0).map_err(|error| format!("{name}: {error}"))?;
-            headers.append(name.clone(), value);
-        }
-    }
-    Ok(())
+    call::head(wanted, &cluster.with_facts(&wanted.authority(client.destination.ip()))?, client.encrypted)
 }
 
 fn view<'a>(parts: &'a Parts, scheme: &'a str) -> RequestView<'a> {

@@ -15,8 +15,9 @@ use rand::Rng;
 
 use super::CoreProxy;
 use super::exchange::Turn;
-use super::http::{add, per_million, refused, with_head};
+use super::http::{per_million, refused, with_head};
 use crate::answer::{Answer, End, Received, ReceivedTls, Response};
+use crate::call::add;
 use crate::case::{Call, Outcome, Protocol, Tls};
 use crate::cluster::Cluster;
 
