@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use orrery_api::{Key, Object, Problem};
 use orrery_compile::validate_references;
@@ -85,13 +86,13 @@ pub(crate) fn parse(text: &str, file: &str, namespace: &str, dry_run: bool) -> R
 pub(crate) async fn apply(state: &mut State, applied: &Applied, request: Applicable) -> Result<ApplyOutcome, Refused> {
     // Of two documents for one object the later one counts, as when they are applied one after the other.
     let objects: BTreeMap<Key, Object> = request.objects.into_iter().map(|object| (object.key(), object)).collect();
-    let mut before: Vec<(Key, Option<Object>)> = Vec::new();
+    let mut before: Vec<(Key, Option<Arc<Object>>)> = Vec::new();
     let mut results = Vec::new();
     for (key, object) in &objects {
-        let previous = state.get(key).cloned();
+        let previous = state.shared(key);
         let result = match &previous {
             None => Verdict::Created,
-            Some(previous) if previous == object => Verdict::Unchanged,
+            Some(previous) if **previous == *object => Verdict::Unchanged,
             Some(_) => Verdict::Configured,
         };
         results.push(ObjectResult {
@@ -166,7 +167,7 @@ fn applied_file(key: &Key) -> String {
     Applied::name_of(&key.namespace, key.kind.as_str(), &key.name)
 }
 
-fn undo(state: &mut State, before: Vec<(Key, Option<Object>)>) {
+fn undo(state: &mut State, before: Vec<(Key, Option<Arc<Object>>)>) {
     for (key, object) in before {
         match object {
             Some(object) => {

@@ -51,7 +51,7 @@ pub(crate) fn watch(config: &Config, stop: CancellationToken) -> anyhow::Result<
 /// Such a change may be left out: the watcher will read the newer file too, and tell of it.
 pub(crate) async fn is_outdated(state: &State, applied: &Applied, change: &Change) -> bool {
     let (key, object) = match change {
-        Change::Put(object) if state.get(&object.key) == Some(object) => return false,
+        Change::Put(object) if state.get(&object.key) == Some(&**object) => return false,
         Change::Put(object) => (&object.key, Some(object)),
         Change::Gone(key) => (key, None),
         Change::Refused { .. } | Change::Loaded => return false,
@@ -72,7 +72,7 @@ pub(crate) async fn is_outdated(state: &State, applied: &Applied, change: &Chang
 /// Takes note of a change that is outdated: it may be about what an applied object stands in front of.
 pub(crate) fn pass_by(state: &mut State, change: Change) {
     match change {
-        Change::Put(object) if !object.file.starts_with("applied/") => state.shadow(*object),
+        Change::Put(object) if !object.file.starts_with("applied/") => state.shadow(object),
         Change::Gone(key) => state.unshadow(&key),
         Change::Put(_) | Change::Refused { .. } | Change::Loaded => {}
     }
@@ -84,7 +84,7 @@ pub(crate) fn take(state: &mut State, change: Change) -> Update {
         Change::Put(object) => {
             let key = object.key();
             let event = if state.get(&key).is_some() { Event::Updated } else { Event::Added };
-            let changed = state.put(*object).then_some(Changed { key, event });
+            let changed = state.put(object).then_some(Changed { key, event });
             Update { changed, ..Update::default() }
         }
         Change::Gone(key) => {
@@ -174,7 +174,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let applied = Applied::new(directory.path());
         let mut state = State::new(&Config::default());
-        let put = |file: &str, port| Change::Put(Box::new(object(file, port)));
+        let put = |file: &str, port| Change::Put(object(file, port).into());
         assert!(!is_outdated(&state, &applied, &put("a.yaml", 1)).await);
         assert!(is_outdated(&state, &applied, &put(OWN, 1)).await, "its file was deleted since");
         let newest = object(OWN, 2);

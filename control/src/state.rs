@@ -3,6 +3,7 @@
 //! Synchronous and without I/O; the loop says when.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -27,7 +28,7 @@ pub(crate) struct State {
     revision: u64,
     problems: Problems,
     /// Objects of the directory's other files that an applied object stands in front of.
-    shadowed: BTreeMap<Key, Object>,
+    shadowed: BTreeMap<Key, Arc<Object>>,
 }
 
 struct Served {
@@ -60,6 +61,11 @@ impl State {
         &self.world
     }
 
+    /// An object, to be kept.
+    pub(crate) fn shared(&self, key: &Key) -> Option<Arc<Object>> {
+        self.world.shared(key).cloned()
+    }
+
     pub(crate) fn get(&self, key: &Key) -> Option<&Object> {
         self.world.get(key)
     }
@@ -75,8 +81,9 @@ impl State {
     }
 
     /// Puts an object in; `false` when it was there already, the same.
-    pub(crate) fn put(&mut self, object: Object) -> bool {
-        if self.world.get(&object.key) == Some(&object) {
+    pub(crate) fn put(&mut self, object: impl Into<Arc<Object>>) -> bool {
+        let object = object.into();
+        if self.world.get(&object.key) == Some(&*object) {
             return false;
         }
         self.world.apply(object);
@@ -90,7 +97,7 @@ impl State {
     }
 
     /// Keeps an object for the time when the applied one in front of it is deleted.
-    pub(crate) fn shadow(&mut self, object: Object) {
+    pub(crate) fn shadow(&mut self, object: Arc<Object>) {
         self.shadowed.insert(object.key(), object);
     }
 

@@ -4,6 +4,8 @@
 
 mod dir;
 
+use std::sync::Arc;
+
 use orrery_api::{Key, Object, Problem};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -12,7 +14,7 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub enum Change {
     /// An object is new or different.
-    Put(Box<Object>),
+    Put(Arc<Object>),
     /// An object is gone.
     Gone(Key),
     /// A file has these mistakes; none means that they are mended.
