@@ -433,6 +433,7 @@ fn hosts(touched: &Touched) -> BTreeSet<Name> {
         | Fact::Object(_)
         | Fact::Kind(_)
         | Fact::Namespaced(..)
+        | Fact::Bound(_)
         | Fact::Endpoints(_)
         | Fact::Services
         | Fact::Address(_) => None,

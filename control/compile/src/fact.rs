@@ -20,6 +20,8 @@ pub(crate) enum Fact {
     Namespaced(Kind, String),
     /// Objects of a kind (VirtualService, DestinationRule) that name this host, or have a pattern with it.
     Naming(Kind, String),
+    /// VirtualServices that are bound to this gateway, as `namespace/name`.
+    Bound(String),
     /// A service by its host, all but its endpoints: that there is none, too.
     Service(String),
     /// A service's endpoints.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use orrery_api::{Key, Kind, Object, Spec};
 
+use crate::build::gateway_name;
 use crate::fact::{Fact, Recorder, Touched};
 use crate::names::{candidate, covers};
 
@@ -20,6 +21,9 @@ pub(crate) struct Index {
     namespaces: HashMap<(Kind, String), BTreeSet<Rank>>,
     pub(crate) destination_rules: ByHost,
     pub(crate) virtual_services: ByHost,
+    /// VirtualServices by the gateways that they are bound to.
+    bound: HashMap<String, BTreeSet<Rank>>,
+    recorder: Arc<Recorder>,
     entries: HashMap<Key, Entry>,
     /// Objects by the services that names in them would stand for, if those services existed.
     waiting: HashMap<String, BTreeSet<Key>>,
@@ -33,6 +37,7 @@ struct Entry {
     rank: Rank,
     hosts: Vec<String>,
     candidates: Vec<String>,
+    gateways: Vec<String>,
     selected: Vec<(String, String)>,
 }
 
@@ -54,6 +59,8 @@ impl Index {
             namespaces: HashMap::new(),
             destination_rules: ByHost::new(Kind::DestinationRule, recorder),
             virtual_services: ByHost::new(Kind::VirtualService, recorder),
+            bound: HashMap::new(),
+            recorder: Arc::clone(recorder),
             entries: HashMap::new(),
             waiting: HashMap::new(),
             selected: HashMap::new(),
@@ -77,8 +84,13 @@ impl Index {
             rank: Arc::new((object.meta.created.clone(), key.clone())),
             hosts: written.iter().map(|host| resolve(host)).collect(),
             candidates: written.iter().filter_map(|host| candidate(host, domain)).collect(),
+            gateways: gateways(object),
             selected: selected(object),
         };
+        for gateway in &entry.gateways {
+            self.bound.entry(gateway.clone()).or_default().insert(Arc::clone(&entry.rank));
+            touched.facts.insert(Fact::Bound(gateway.clone()));
+        }
         for label in &entry.selected {
             let count = self.selected.entry(label.clone()).or_default();
             *count += 1;
@@ -102,6 +114,10 @@ impl Index {
         for candidate in &entry.candidates {
             take(&mut self.waiting, candidate, key);
         }
+        for gateway in &entry.gateways {
+            take(&mut self.bound, gateway, &entry.rank);
+            touched.facts.insert(Fact::Bound(gateway.clone()));
+        }
         for label in &entry.selected {
             if let Some(count) = self.selected.get_mut(label) {
                 *count -= 1;
@@ -122,6 +138,13 @@ impl Index {
 
     pub(crate) fn selects(&self, key: &str, value: &str) -> bool {
         self.selected.contains_key(&(key.to_owned(), value.to_owned()))
+    }
+
+    /// VirtualServices that are bound to a gateway, with their resolved hosts.
+    pub(crate) fn bound_to(&self, gateway: &str) -> impl Iterator<Item = (&Key, &[String])> {
+        self.recorder.note(|| Fact::Bound(gateway.to_owned()));
+        let ranks = self.bound.get(gateway).into_iter().flatten();
+        ranks.filter_map(|rank| Some((&rank.1, self.entries.get(&rank.1)?.hosts.as_slice())))
     }
 
     /// Objects in which a name means this host if it is a service.
@@ -209,6 +232,16 @@ impl ByHost {
         self.recorder.note(|| Fact::Naming(self.kind, host.to_owned()));
         let covering = move |(_, patterns): &(&Rank, &Vec<String>)| patterns.iter().any(|one| covers(one, host));
         self.wildcard.iter().filter(covering).map(|(rank, _)| &rank.1)
+    }
+}
+
+/// Gateways that a VirtualService is bound to, as `namespace/name`.
+fn gateways(object: &Object) -> Vec<String> {
+    match &object.spec {
+        Spec::VirtualService(service) => {
+            service.gateways.iter().map(|one| gateway_name(&one.value, &object.key.namespace)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::VirtualHost;
 use orrery_api::Server;
 
-use super::route::{Caller, gateway_name};
+use super::route::Caller;
 use super::value::{address, ip_address};
 use super::{http, route};
 use crate::compile::Compiled;
@@ -56,10 +56,9 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
     let mut hosts: BTreeMap<String, VirtualHost> = BTreeMap::new();
     for (gateway, server) in servers {
         let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway };
-        for (key, named) in world.index().virtual_services.all() {
+        for (key, named) in world.index().bound_to(gateway) {
             let Some((object, service)) = world.virtual_service(key) else { continue };
-            let bound = service.gateways.iter().any(|one| gateway_name(&one.value, &object.key.namespace) == *gateway);
-            if !bound || !service.export_to.includes(&key.namespace, &proxy.namespace) {
+            if !service.export_to.includes(&key.namespace, &proxy.namespace) {
                 continue;
             }
             for host in named {

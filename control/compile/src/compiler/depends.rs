@@ -111,6 +111,7 @@ fn is_covered(fact: &Fact, touched: &Touched) -> bool {
         Fact::Object(_)
         | Fact::Kind(_)
         | Fact::Namespaced(..)
+        | Fact::Bound(_)
         | Fact::Service(_)
         | Fact::Endpoints(_)
         | Fact::Services
