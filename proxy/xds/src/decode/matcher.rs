@@ -24,8 +24,38 @@ pub(super) fn part(regex: &RegexMatcher) -> Result<Regex> {
 }
 
 fn compile(pattern: &str, shown: &str) -> Result<Regex> {
-    let built = RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build();
+    let built = RegexBuilder::new(&ascii_classes(pattern)).size_limit(REGEX_SIZE).build();
     built.or_else(|error| refuse("regex", format!("{shown:?} cannot be used: {error}")))
+}
+
+/// `\d`, `\w`, `\s` and `\b` know ASCII alone in RE2, and all of Unicode in this crate's library. Inside of brackets
+/// a class in brackets is a part of it.
+fn ascii_classes(pattern: &str) -> String {
+    let mut ascii = String::with_capacity(pattern.len());
+    let mut in_class = false;
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match (chars.next(), in_class) {
+                (Some('d'), _) => ascii.push_str("[0-9]"),
+                (Some('D'), _) => ascii.push_str("[^0-9]"),
+                (Some('w'), _) => ascii.push_str("[0-9A-Za-z_]"),
+                (Some('W'), _) => ascii.push_str("[^0-9A-Za-z_]"),
+                (Some('s'), _) => ascii.push_str(r"[\t\n\f\r ]"),
+                (Some('S'), _) => ascii.push_str(r"[^\t\n\f\r ]"),
+                (Some('b'), false) => ascii.push_str(r"(?-u:\b)"),
+                (escaped, _) => {
+                    ascii.push(c);
+                    ascii.extend(escaped);
+                }
+            },
+            _ => {
+                in_class = if in_class { c != ']' } else { c == '[' };
+                ascii.push(c);
+            }
+        }
+    }
+    ascii
 }
 
 pub(super) fn string(matcher: StringMatcher) -> Result<StringMatch> {
@@ -77,4 +107,31 @@ pub(super) fn query(matcher: pb::QueryParameterMatcher) -> Result<QueryMatch> {
         Some(QueryParameterMatchSpecifier::StringMatch(matcher)) => ValueMatch::Value(string(matcher)?),
     };
     Ok(QueryMatch { name: matcher.name.into(), condition })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_mean_what_they_mean_to_re2() {
+        for (pattern, taken, not_taken) in [
+            (
+                r"^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s?#]+$",
+                vec!["https://a.io", "ws://[::1]:80"],
+                vec!["https://a b", "//a"],
+            ),
+            (r"/v\d+", vec!["/v1", "/v12"], vec!["/v", "/v\u{663}"]),
+            (r"\w+", vec!["a_1"], vec!["\u{e9}"]),
+            (r"[^\W\d]+", vec!["ab_"], vec!["a1", "a-"]),
+            (r"(?i)abc", vec!["aBc"], vec!["abd"]),
+            (r"a\\d\]", vec![r"a\d]"], vec!["a1]"]),
+            (r".*\bfoo\b.*", vec!["a foo b"], vec!["afoo"]),
+        ] {
+            let regex = whole(pattern).unwrap();
+            assert!(taken.iter().all(|text| regex.is_match(text)), "{pattern} {taken:?}");
+            assert!(!not_taken.iter().any(|text| regex.is_match(text)), "{pattern} {not_taken:?}");
+        }
+        assert!(whole("(").is_err());
+    }
 }
