@@ -11,7 +11,7 @@ use crate::case::ObjectRef;
 const GATEWAY_CLASS: &str = "istio";
 const CONTROLLER: &str = "istio.io/gateway-controller";
 /// An address that gateways can have, and one that they cannot.
-const USABLE: &str = "10.1.255.1";
+pub(super) const USABLE: &str = "10.1.255.1";
 const UNUSABLE: &str = "192.0.2.1";
 
 const CLUSTER_WIDE: [&str; 2] = ["Namespace", "GatewayClass"];

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Cluster, NodeKind, ProxyNode, pods, selects, text, text_map};
+use super::apply::USABLE;
+use super::{Cluster, NodeKind, ProxyNode, list, pods, selects, text, text_map};
 use crate::case::{Name, ObjectRef};
 
+/// Bytes of a label's value.
+const LONGEST_LABEL: usize = 63;
 const GATEWAY_API: &str = "gateway.networking.k8s.io/";
 /// On the proxies of a Gateway, in its namespace.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
@@ -32,12 +35,19 @@ impl Cluster {
     }
 
     fn make_gateway_pod(&mut self, key: &ObjectRef, gateway: &Value) {
+        // A longer name fits in no label, so nothing can be deployed that is found by it.
+        if key.name.len() > LONGEST_LABEL {
+            return;
+        }
         let class = text(gateway, &["spec", "gatewayClassName"]).unwrap_or("istio");
         let deployment = format!("{}-{class}", key.name);
         let mut labels = text_map(gateway, &["spec", "infrastructure", "labels"]);
         labels.insert(GATEWAY_NAME.to_owned(), key.name.clone());
         let annotations = text_map(gateway, &["spec", "infrastructure", "annotations"]);
-        self.make_proxy_pod(&key.namespace, &deployment, &labels, &annotations);
+        let mut asked = list(gateway, &["spec", "addresses"]).iter();
+        let has = asked.any(|address| text(address, &["value"]) == Some(USABLE));
+        let address = has.then_some(USABLE);
+        self.make_proxy_pod(&key.namespace, &deployment, &labels, &annotations, address);
     }
 
     fn make_selected_pod(&mut self, selector: &BTreeMap<String, String>) {
@@ -45,7 +55,7 @@ impl Cluster {
             return;
         }
         let name = selector.values().cloned().collect::<Vec<_>>().join("-");
-        self.make_proxy_pod(SYSTEM, &format!("istio-{name}"), selector, &BTreeMap::new());
+        self.make_proxy_pod(SYSTEM, &format!("istio-{name}"), selector, &BTreeMap::new(), None);
     }
 
     fn make_proxy_pod(
@@ -54,6 +64,7 @@ impl Cluster {
         deployment: &str,
         labels: &BTreeMap<String, String>,
         annotations: &BTreeMap<String, String>,
+        address: Option<&str>,
     ) {
         let name = format!("{deployment}-0");
         let key = ObjectRef { kind: "Pod".to_owned(), namespace: namespace.to_owned(), name: name.clone() };
@@ -68,6 +79,7 @@ impl Cluster {
                 "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": format!("{deployment}-6b8f9") }],
             },
             "spec": { "serviceAccountName": deployment, "containers": [] },
+            "status": { "podIP": address },
         });
         self.complete_pod(key, pod);
     }
