@@ -5,4 +5,5 @@ mod bad_input;
 mod graph;
 mod lifecycle;
 mod namespaces;
+mod poison;
 mod routing;

@@ -14,6 +14,7 @@ pub mod gateway_api;
 mod header;
 mod kind;
 mod kubernetes;
+mod limits;
 mod object;
 mod parse;
 mod peer_authentication;
@@ -39,7 +40,7 @@ pub use gateway::{Gateway, GatewayOrigin, Server, ServerHost, ServerProtocol, Se
 pub use kind::{Kind, KindError};
 pub use kubernetes::{Endpoint, Endpoints, Pod, Service, ServicePort, TargetPort};
 pub use object::{Key, Meta, Object, Spec};
-pub use parse::parse;
+pub use parse::{Parsed, parse, parse_each};
 pub use peer_authentication::{MtlsMode, PeerAuthentication};
 pub use problem::{Located, Place, Problem};
 pub use proxy_config::ProxyConfig;

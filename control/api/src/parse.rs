@@ -7,7 +7,7 @@ use crate::reader::{Fields, Reader, Subject};
 use crate::selector::Labels;
 use crate::yaml::{self, Node};
 use crate::{
-    config_map, destination_rule, gateway, gateway_api, kubernetes, peer_authentication, proxy_config, secret,
+    config_map, destination_rule, gateway, gateway_api, kubernetes, limits, peer_authentication, proxy_config, secret,
     service_entry, telemetry, virtual_service,
 };
 
@@ -16,13 +16,27 @@ pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-config
 /// Longest name that Kubernetes allows.
 const LONGEST_NAME: usize = 253;
 
-/// Reads all documents of a file. Objects without a namespace are put into `namespace`.
+/// Mistakes of one file that are told.
+const MOST_PROBLEMS: usize = 1_000;
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub struct Parsed {
+    /// Those of its good documents.
+    pub objects: Vec<Object>,
+    /// All mistakes of the others.
+    pub problems: Vec<Problem>,
+    /// What the refused documents are about; nothing for one that does not say it.
+    pub refused: Vec<Option<Key>>,
+}
+
+/// Reads all documents of a file, each for itself. Objects without a namespace are put into `namespace`.
 ///
 /// # Errors
-/// All mistakes of all documents; then none of the file's objects is given.
-pub fn parse(text: &str, file: &str, namespace: &str) -> Result<Vec<Object>, Vec<Problem>> {
+/// When the text as a whole is no YAML, or too much of it.
+pub fn parse_each(text: &str, file: &str, namespace: &str) -> Result<Parsed, Box<Problem>> {
     let documents = yaml::documents(text).map_err(|error| {
-        vec![Problem {
+        Box::new(Problem {
             file: file.to_owned(),
             line: error.line,
             column: error.column,
@@ -32,17 +46,29 @@ pub fn parse(text: &str, file: &str, namespace: &str) -> Result<Vec<Object>, Vec
             field: String::new(),
             message: error.message,
             hint: String::new(),
-        }]
+        })
     })?;
-    let mut objects = Vec::new();
-    let mut problems = Vec::new();
+    let mut parsed = Parsed::default();
     for document in documents.iter().flat_map(list_items) {
         match object(document, file, namespace) {
-            Ok(object) => objects.push(object),
-            Err(more) => problems.extend(more),
+            Ok(object) => parsed.objects.push(object),
+            Err((key, problems)) => {
+                parsed.refused.push(key);
+                let room = MOST_PROBLEMS.saturating_sub(parsed.problems.len());
+                parsed.problems.extend(problems.into_iter().take(room));
+            }
         }
     }
-    if problems.is_empty() { Ok(objects) } else { Err(problems) }
+    Ok(parsed)
+}
+
+/// Reads all documents of a file, as what is one request.
+///
+/// # Errors
+/// All mistakes of all documents; then none of the file's objects is given.
+pub fn parse(text: &str, file: &str, namespace: &str) -> Result<Vec<Object>, Vec<Problem>> {
+    let parsed = parse_each(text, file, namespace).map_err(|problem| vec![*problem])?;
+    if parsed.refused.is_empty() { Ok(parsed.objects) } else { Err(parsed.problems) }
 }
 
 /// `kind: List` is what `kubectl get -o yaml` prints.
@@ -58,15 +84,17 @@ pub(crate) fn list_items(document: &Node) -> Vec<&Node> {
     vec![document]
 }
 
-fn object(document: &Node, file: &str, default_namespace: &str) -> Result<Object, Vec<Problem>> {
+/// An object, or what it is about and all of its mistakes.
+fn object(document: &Node, file: &str, default_namespace: &str) -> Result<Object, (Option<Key>, Vec<Problem>)> {
     let mut subject = Subject::of(file);
     let place = Place { line: document.line, column: document.column, field: String::new() };
     let head = read_head(&Reader::new(document, place.clone(), &subject), default_namespace);
-    let Some(head) = head else { return Err(subject.into_problems()) };
+    let Some(head) = head else { return Err((None, subject.into_problems())) };
     // From here on mistakes are told with the object's name.
     subject.kind = head.key.kind.to_string();
     subject.namespace.clone_from(&head.key.namespace);
     subject.name.clone_from(&head.key.name);
+    limits::check(document, head.key.kind, &subject);
     let reader = Reader::new(document, place, &subject);
     let object = reader.fields().and_then(|fields| {
         let meta = fields.fields("metadata").map(metadata).unwrap_or_default();
@@ -76,7 +104,7 @@ fn object(document: &Node, file: &str, default_namespace: &str) -> Result<Object
     let problems = subject.into_problems();
     match object {
         Some(object) if problems.is_empty() => Ok(object),
-        Some(_) | None => Err(problems),
+        Some(_) | None => Err((Some(head.key), problems)),
     }
 }
 

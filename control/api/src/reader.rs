@@ -10,6 +10,13 @@ use crate::duration;
 use crate::problem::{Located, Place, Problem};
 use crate::yaml::{Entry, Node, Value};
 
+/// Characters of each part of a mistake that are told.
+const LONGEST_MESSAGE: usize = 400;
+/// Characters of their ends that are told even so.
+const LONGEST_END: usize = 100;
+/// Mistakes of one document that are told.
+const MOST_PROBLEMS: usize = 100;
+
 /// Whose mistakes are gathered.
 #[derive(Debug, Default)]
 pub(crate) struct Subject {
@@ -41,6 +48,9 @@ impl Subject {
     }
 
     pub(crate) fn report(&self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
+        if self.problems.borrow().len() >= MOST_PROBLEMS {
+            return;
+        }
         self.problems.borrow_mut().push(Problem {
             file: self.file.clone(),
             line: place.line,
@@ -48,14 +58,26 @@ impl Subject {
             kind: self.kind.clone(),
             namespace: self.namespace.clone(),
             name: self.name.clone(),
-            field: place.field.clone(),
-            message: message.into(),
-            hint: hint.into(),
+            field: short(&place.field),
+            message: short(&message.into()),
+            hint: short(&hint.into()),
         });
     }
 
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
+    }
+}
+
+/// Documents decide what is told of them, not how much: of longer texts begin and end.
+fn short(text: &str) -> String {
+    let begin = text.char_indices().nth(LONGEST_MESSAGE).map(|(at, _)| at);
+    let end = text.char_indices().rev().nth(LONGEST_END).map(|(at, _)| at);
+    match (begin, end) {
+        (Some(begin), Some(end)) if begin < end => {
+            format!("{} [{} bytes] {}", &text[..begin], end - begin, &text[end..])
+        }
+        _ => text.to_owned(),
     }
 }
 

@@ -11,6 +11,11 @@ use crate::problem::Located;
 use crate::reader::{Fields, Reader};
 use crate::visibility::{ExportTo, export_to};
 
+/// Matches of all routes together. Each becomes a route in the table of every proxy that the VirtualService holds for.
+const MOST_MATCHES: usize = 5_000;
+/// Bytes of a compiled expression: half of what proxies take, as they compile it with anchors around it.
+const REGEX_SIZE: usize = 1 << 19;
+
 /// A VirtualService.
 #[derive(Clone, Debug)]
 pub struct VirtualService {
@@ -216,6 +221,13 @@ pub(crate) fn read(spec: Fields<'_>) -> Option<VirtualService> {
     if service.hosts.is_empty() && service.http.iter().any(|route| route.delegate.is_some()) {
         spec.report("a VirtualService that others delegate to cannot delegate itself", "");
     }
+    let matches: usize = service.http.iter().map(|route| route.matches.len().max(1)).sum();
+    if matches > MOST_MATCHES {
+        spec.report(
+            format!("http has {matches} matches; at most {MOST_MATCHES} are taken"),
+            "split it by host or delegate",
+        );
+    }
     spec.not_supported(&["tls"]);
     spec.finish(&["hosts", "gateways", "http", "tcp", "exportTo"]);
     Some(service)
@@ -242,7 +254,13 @@ fn weighted(fields: &Fields<'_>) -> Vec<WeightedDestination> {
         fields.report("route is empty: there is no destination", "");
     }
     let alone = list.len() == 1;
-    list.iter().filter_map(|reader| weighted_destination(reader, alone)).collect()
+    let route: Vec<WeightedDestination> =
+        list.iter().filter_map(|reader| weighted_destination(reader, alone)).collect();
+    let sum: u64 = route.iter().map(|one| u64::from(one.weight)).sum();
+    if sum > u64::from(u32::MAX) {
+        fields.report(format!("the weights of route are {sum} together; at most {} is taken", u32::MAX), "");
+    }
+    route
 }
 
 fn weighted_destination(reader: &Reader<'_>, alone: bool) -> Option<WeightedDestination> {
@@ -283,7 +301,7 @@ fn percentage(fields: &Fields<'_>, name: &str) -> Option<f64> {
 
 /// Reports what is wrong with an expression that proxies could not compile.
 pub(crate) fn is_regex(reader: &Reader<'_>, text: &str) -> bool {
-    match regex::Regex::new(text) {
+    match regex::RegexBuilder::new(text).size_limit(REGEX_SIZE).build() {
         Ok(_) => true,
         Err(error) => {
             // The last line of the library's message says what is wrong; the lines before draw a picture.

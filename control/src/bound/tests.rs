@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
+use envoy_types::pb::google::rpc::Status;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -19,6 +20,8 @@ use tonic::Streaming;
 
 use super::*;
 use crate::config::Addresses;
+
+mod poison;
 
 const TOKEN: &str = "an-administrators-token";
 
@@ -134,14 +137,26 @@ struct Proxy {
 impl Proxy {
     /// The next push, acknowledged.
     async fn next(&mut self) -> DeltaDiscoveryResponse {
-        let push = timeout(Duration::from_secs(20), self.responses.message()).await.unwrap().unwrap().unwrap();
-        let ack = DeltaDiscoveryRequest {
+        let push = self.message().await;
+        self.answer(&push, None).await;
+        push
+    }
+
+    /// The next push.
+    async fn message(&mut self) -> DeltaDiscoveryResponse {
+        timeout(Duration::from_secs(20), self.responses.message()).await.unwrap().unwrap().unwrap()
+    }
+
+    /// Acknowledges a push, or refuses it with a reason.
+    async fn answer(&mut self, push: &DeltaDiscoveryResponse, refused: Option<&str>) {
+        let error = |why: &str| Status { code: 13, message: why.to_owned(), ..Status::default() };
+        let answer = DeltaDiscoveryRequest {
             type_url: push.type_url.clone(),
             response_nonce: push.nonce.clone(),
+            error_detail: refused.map(error),
             ..DeltaDiscoveryRequest::default()
         };
-        self.requests.send(ack).await.unwrap();
-        push
+        self.requests.send(answer).await.unwrap();
     }
 }
 

@@ -11,6 +11,9 @@ use super::{
 use crate::header::{is_header_name, is_header_value};
 use crate::reader::{Fields, Reader};
 
+/// Bytes of a direct response's body, as Istio limits it.
+const LARGEST_BODY: usize = 1 << 20;
+
 /// What Envoy and Istio know as conditions of retries; numbers are status codes.
 const RETRY_ON: [&str; 16] = [
     "5xx",
@@ -110,10 +113,15 @@ fn direct_response(reader: &Reader<'_>) -> Option<(u16, String)> {
     let fields = reader.fields()?;
     let status = fields.require("status").and_then(|status| status.number(200, 599));
     let body = fields.fields("body").and_then(|body| {
-        let text = body.text("string");
+        let string = body.take("string");
         body.not_supported(&["bytes"]);
         body.finish(&["string"]);
-        text
+        let text = string.as_ref()?.text()?;
+        if text.len() > LARGEST_BODY {
+            string?.report(format!("the text has {} bytes; at most {LARGEST_BODY} are taken", text.len()), "");
+            return None;
+        }
+        Some(text)
     });
     fields.finish(&["status", "body"]);
     Some((u16::try_from(status?).ok()?, body.unwrap_or_default()))

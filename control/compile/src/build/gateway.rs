@@ -62,7 +62,7 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
                 continue;
             }
             for host in named {
-                let Some(shown) = common(host, server) else { continue };
+                let Some(shown) = common(host, server).map(|shown| shown.to_ascii_lowercase()) else { continue };
                 let entry = hosts.entry(shown.clone()).or_insert_with(|| VirtualHost {
                     name: format!("{shown}:{port}"),
                     domains: domains(&shown),

@@ -47,6 +47,8 @@ use crate::registry::{RegistryService, ServicePortInfo};
 use crate::world::World;
 
 const RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
+/// Bytes of a direct response; with Envoy's own limit of 4 KiB one larger body would cost the whole table.
+const LARGEST_BODY: u32 = 1 << 20;
 const FAULT: &str = "envoy.filters.http.fault";
 const CORS: &str = "envoy.filters.http.cors";
 
@@ -62,7 +64,13 @@ pub(super) struct Caller<'a> {
 
 /// A route configuration whose clusters are looked up when a request comes.
 pub(super) fn table(name: &str, virtual_hosts: Vec<VirtualHost>) -> RouteConfiguration {
-    RouteConfiguration { name: name.to_owned(), virtual_hosts, validate_clusters: flag(false), ..Default::default() }
+    RouteConfiguration {
+        name: name.to_owned(),
+        virtual_hosts,
+        validate_clusters: flag(false),
+        max_direct_response_body_size_bytes: number(LARGEST_BODY),
+        ..Default::default()
+    }
 }
 
 /// The routes of an inbound port: everything to the application.

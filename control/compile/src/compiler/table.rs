@@ -29,7 +29,8 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn new(table: &str, mut host: VirtualHost) -> Self {
-        let domains = std::mem::take(&mut host.domains);
+        // Proxies compare domains without regard of case, and refuse a whole table for one that is there twice.
+        let domains = std::mem::take(&mut host.domains).iter().map(|domain| domain.to_ascii_lowercase()).collect();
         let rest = host.encode_to_vec();
         Self { table: table.into(), version: version(&rest), name: host.name, domains, rest }
     }
@@ -44,7 +45,7 @@ impl Draft {
 }
 
 /// A table of these virtual hosts. A domain belongs to the first that claims it; who is left without any is left out.
-/// The last one takes what nobody claims.
+/// The last one takes what nobody claims: nothing, where somebody claims `*`.
 pub(super) fn compose<'a>(
     empty: &RouteConfiguration,
     drafts: impl Iterator<Item = &'a Draft>,
@@ -60,7 +61,10 @@ pub(super) fn compose<'a>(
         }
     }
     hosts.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
-    hosts.push((last, last.domains.iter().map(String::as_str).collect()));
+    let left: Vec<&str> = last.domains.iter().map(String::as_str).filter(|domain| !taken.contains(domain)).collect();
+    if !left.is_empty() {
+        hosts.push((last, left));
+    }
     let mut value = empty.encode_to_vec();
     let mut hasher = DefaultHasher::new();
     version(&value).hash(&mut hasher);
@@ -108,6 +112,16 @@ mod tests {
             .collect();
         assert_eq!(decoded.name, "80");
         assert_eq!(hosts, [("a", vec!["a"]), ("b", vec!["b", "x"]), ("rest", vec!["*"])]);
+    }
+
+    #[test]
+    fn whoever_claims_all_takes_the_place_of_the_last() {
+        let drafts = [draft("a", &["A.example", "*"]), draft("b", &["a.example", "b"])];
+        let table = compose(&RouteConfiguration::default(), drafts.iter(), &draft("rest", &["*"]));
+        let decoded = RouteConfiguration::decode(table.body.value.as_slice()).unwrap();
+        let domains: Vec<&str> =
+            decoded.virtual_hosts.iter().flat_map(|host| &host.domains).map(String::as_str).collect();
+        assert_eq!(domains, ["a.example", "*", "b"]);
     }
 
     #[test]

@@ -5,11 +5,14 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use orrery_api::{Key, Object, Problem, parse};
+use orrery_api::{Key, Object, Parsed, Problem, parse_each};
 
 use super::Paths;
 use super::tree::{self, Look};
 use crate::Change;
+
+/// Mistakes of one file that are told.
+const MOST_PROBLEMS: usize = 100;
 
 /// What was read of the directory last.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ struct File {
     look: Look,
     /// Hash of the text.
     text: u64,
-    /// Of the last text without mistakes.
+    /// Of its good documents, and of the others as they were before.
     objects: Vec<Arc<Object>>,
     /// Of the text as it is.
     mistakes: Vec<Problem>,
@@ -101,16 +104,12 @@ impl Seen {
         path: &Path,
         look: Look,
         hash: u64,
-        text: &str,
+        text: &Result<String, String>,
         last: Option<File>,
         keys: &mut BTreeSet<Key>,
     ) {
         let (before, told) = last.map(|last| (last.objects, last.told)).unwrap_or_default();
-        let (objects, mistakes) = match parse(text, &self.shown(path), "default") {
-            Ok(objects) => (objects.into_iter().map(Arc::new).collect(), Vec::new()),
-            // A file with mistakes keeps its last good objects.
-            Err(mistakes) => (before.clone(), mistakes),
-        };
+        let (objects, mistakes) = read(text, &self.shown(path), &before);
         self.move_places(path, &before, &objects, keys);
         self.files.insert(path.to_owned(), File { look, text: hash, objects, mistakes, told });
     }
@@ -166,7 +165,7 @@ impl Seen {
             // What was applied is meant to come before the file's.
             (*own && counts != path).then(|| twice(&self.shown(path), object, &self.shown(counts)))
         });
-        file.mistakes.iter().cloned().chain(in_vain).collect()
+        file.mistakes.iter().cloned().chain(in_vain).take(MOST_PROBLEMS).collect()
     }
 
     fn tell_objects(&mut self, keys: BTreeSet<Key>, changes: &mut Vec<Change>) {
@@ -194,7 +193,34 @@ impl Seen {
     }
 }
 
-fn hash(text: &str) -> u64 {
+/// The objects of a file's text. A refused document leaves its object as it was; one that does not say what it is about,
+/// or a text that cannot be read at all, leaves everything of the file that is not said anew.
+fn read(text: &Result<String, String>, file: &str, before: &[Arc<Object>]) -> (Vec<Arc<Object>>, Vec<Problem>) {
+    let parsed = match text {
+        Ok(text) => parse_each(text, file, "default"),
+        Err(why) => Err(Box::new(of_file(file, why.clone(), ""))),
+    };
+    let Parsed { objects: read, mut problems, refused } = match parsed {
+        Ok(parsed) => parsed,
+        Err(problem) => return (before.to_vec(), vec![*problem]),
+    };
+    let nameless = refused.iter().any(Option::is_none);
+    let mut stated = BTreeSet::new();
+    let mut objects = Vec::new();
+    for object in read {
+        if stated.insert(object.key.clone()) {
+            objects.push(Arc::new(object));
+        } else {
+            problems.push(twice(file, &object, "this file before"));
+        }
+    }
+    let refused: BTreeSet<&Key> = refused.iter().flatten().collect();
+    let stays = |key: &Key| !stated.contains(key) && (nameless || refused.contains(key));
+    objects.extend(before.iter().filter(|object| stays(&object.key)).cloned());
+    (objects, problems)
+}
+
+fn hash(text: &Result<String, String>) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     hasher.finish()
@@ -202,15 +228,25 @@ fn hash(text: &str) -> u64 {
 
 fn twice(file: &str, object: &Object, other: &str) -> Problem {
     Problem {
-        file: file.to_owned(),
-        line: 1,
-        column: 1,
         kind: object.key.kind.to_string(),
         namespace: object.key.namespace.clone(),
         name: object.key.name.clone(),
+        ..of_file(file, format!("the same object is in {other}, which counts"), "leave one of them")
+    }
+}
+
+/// Something about a file as a whole.
+fn of_file(file: &str, message: String, hint: &str) -> Problem {
+    Problem {
+        file: file.to_owned(),
+        line: 1,
+        column: 1,
+        kind: String::new(),
+        namespace: String::new(),
+        name: String::new(),
         field: String::new(),
-        message: format!("the same object is in {other}, which counts"),
-        hint: "leave one of them".to_owned(),
+        message,
+        hint: hint.to_owned(),
     }
 }
 
@@ -274,6 +310,43 @@ mod tests {
         assert_eq!(setup.all(), ["refused a.yaml 0", "put Service/default/a of a.yaml"]);
         fs::remove_file(setup.root.join("a.yaml")).unwrap();
         assert_eq!(setup.all(), ["refused a.yaml 0", "gone Service/default/a"]);
+    }
+
+    #[test]
+    fn a_bad_document_takes_no_other_with_it() {
+        let mut setup = Setup::new();
+        let (one, two) = (SERVICE.to_owned(), SERVICE.replace("name: a", "name: b"));
+        let bad = two.replace("80", "eighty");
+        for (text, expected) in [
+            (format!("{one}---\n{bad}"), vec!["refused a.yaml 1", "put Service/default/a of a.yaml"]),
+            (format!("{one}---\n{two}"), vec!["refused a.yaml 0", "put Service/default/b of a.yaml"]),
+            (format!("{one}---\n{two}---\n{two}"), vec!["refused a.yaml 1"]),
+            (
+                format!("{}---\n{bad}", one.replace("80", "81")),
+                vec!["refused a.yaml 1", "put Service/default/a of a.yaml"],
+            ),
+            (format!("---\n{two}---\nkind: nothing\n"), vec!["refused a.yaml 1"]),
+            ("[".to_owned(), vec!["refused a.yaml 1"]),
+            (two, vec!["refused a.yaml 0", "gone Service/default/a"]),
+        ] {
+            setup.write("a.yaml", &text);
+            assert_eq!(setup.told("a.yaml"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let mut setup = Setup::new();
+        fs::write(setup.root.join("a.yaml"), b"a: \xff\n").unwrap();
+        fs::write(setup.root.join("b.yaml"), vec![b'#'; 9 << 20]).unwrap();
+        setup.write("c.yaml", SERVICE);
+        let changes = setup.seen.look(Paths::All);
+        assert_eq!(words(&changes), ["refused a.yaml 1", "refused b.yaml 1", "put Service/default/a of c.yaml"]);
+        let said = |change: &Change| match change {
+            Change::Refused { problems, .. } => problems[0].message.clone(),
+            Change::Put(_) | Change::Gone(_) | Change::Loaded => String::new(),
+        };
+        assert!(said(&changes[0]).contains("UTF-8") && said(&changes[1]).contains("bytes"), "{changes:?}");
     }
 
     #[test]

@@ -59,13 +59,16 @@ fn is_configuration(path: &Path) -> bool {
     path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|known| end == *known))
 }
 
-/// A file's text, if it can be read.
-pub(super) fn read(path: &Path, look: &Look) -> Option<String> {
+/// A file's text, or why it cannot be read; nothing if it was renamed away since it was listed, which will be told.
+pub(super) fn read(path: &Path, look: &Look) -> Option<Result<String, String>> {
     if look.length > LARGEST {
-        tracing::error!(file = %path.display(), "too large to be read");
-        return None;
+        return Some(Err(format!("the file has {} bytes; at most {LARGEST} are read", look.length)));
     }
-    // It may have been renamed away since it was listed; then that is told.
-    let read = fs::read_to_string(path);
-    read.inspect_err(|error| tracing::debug!(file = %path.display(), %error, "cannot be read")).ok()
+    match fs::read(path) {
+        Ok(bytes) => Some(String::from_utf8(bytes).map_err(|error| {
+            format!("this is no UTF-8 text: byte {} is none of it", error.utf8_error().valid_up_to() + 1)
+        })),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => Some(Err(format!("the file cannot be read: {error}"))),
+    }
 }
