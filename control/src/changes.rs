@@ -131,10 +131,12 @@ impl Changed {
             | Kind::ProxyConfig
             | Kind::RequestAuthentication
             | Kind::ServiceEntry
+            | Kind::Sidecar
             | Kind::Telemetry
             | Kind::VirtualService
             | Kind::WasmPlugin
             | Kind::WorkloadEntry
+            | Kind::WorkloadGroup
             | Kind::BackendTlsPolicy
             | Kind::BackendTrafficPolicy
             | Kind::GatewayClass

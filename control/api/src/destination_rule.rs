@@ -226,7 +226,7 @@ fn hash_header(fields: &Fields<'_>) -> Option<String> {
     reader.text().filter(|name| is_header_name(&reader, name))
 }
 
-fn connection_pool(reader: &Reader<'_>) -> Option<ConnectionPool> {
+pub(crate) fn connection_pool(reader: &Reader<'_>) -> Option<ConnectionPool> {
     let fields = reader.fields()?;
     let mut pool = ConnectionPool::default();
     if let Some(tcp) = fields.fields("tcp") {

@@ -71,6 +71,7 @@ kinds! {
     Service "Service": CORE;
     ServiceAccount "ServiceAccount": CORE;
     ServiceEntry "ServiceEntry": NETWORKING;
+    Sidecar "Sidecar": NETWORKING;
     StatefulSet "StatefulSet": APPS;
     TcpRoute "TCPRoute": &["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1alpha2"];
     Telemetry "Telemetry": &["telemetry.istio.io/v1", "telemetry.istio.io/v1alpha1"];
@@ -79,6 +80,7 @@ kinds! {
     VirtualService "VirtualService": NETWORKING;
     WasmPlugin "WasmPlugin": &["extensions.istio.io/v1alpha1"];
     WorkloadEntry "WorkloadEntry": NETWORKING;
+    WorkloadGroup "WorkloadGroup": NETWORKING;
 }
 
 /// Why a document's kind is refused.
@@ -91,9 +93,6 @@ pub enum KindError {
     /// The kind exists, but not in this API version.
     Version { known: &'static [&'static str] },
 }
-
-/// Kinds of Istio that are not read yet.
-const NOT_SUPPORTED: [&str; 2] = ["Sidecar", "WorkloadGroup"];
 
 impl Kind {
     /// Why objects of the kind are kept without any effect, where a person would expect one: the one place that decides
@@ -135,13 +134,15 @@ impl Kind {
             | Self::Service
             | Self::ServiceAccount
             | Self::ServiceEntry
+            | Self::Sidecar
             | Self::StatefulSet
             | Self::TcpRoute
             | Self::Telemetry
             | Self::TlsRoute
             | Self::UdpRoute
             | Self::VirtualService
-            | Self::WorkloadEntry => None,
+            | Self::WorkloadEntry
+            | Self::WorkloadGroup => None,
         }
     }
 
@@ -183,9 +184,6 @@ impl Kind {
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let named: Vec<Self> = Self::ALL.iter().copied().filter(|known| known.in_documents() == kind).collect();
         let Some(found) = named.iter().find(|known| known.group() == group).or(named.first()).copied() else {
-            if NOT_SUPPORTED.contains(&kind) {
-                return Err(KindError::NotSupported);
-            }
             let known: Vec<&str> = Self::ALL.iter().map(|known| known.in_documents()).collect();
             return Err(KindError::Unknown { near: crate::reader::nearest(kind, &known) });
         };

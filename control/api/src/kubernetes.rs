@@ -11,10 +11,14 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// Empty: endpoints are given by Endpoints or EndpointSlices.
     pub selector: Labels,
-    /// `None` when headless.
-    pub cluster_ip: Option<IpAddr>,
+    /// Virtual addresses of the cluster, one for each IP family.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `clusterIP: None`: callers find the endpoints themselves.
+    pub headless: bool,
     /// Of type ExternalName: the name it stands for.
     pub external_name: Option<String>,
+    /// Endpoints that are not ready are called as well.
+    pub publish_not_ready: bool,
 }
 
 /// A port of a Service.
@@ -43,6 +47,8 @@ pub struct Pod {
     /// Named container ports.
     pub ports: Vec<(String, u16)>,
     pub ready: bool,
+    /// It has ended, or was told to.
+    pub terminating: bool,
     pub host_network: bool,
     /// The Deployment or other owner, without the hashes that pod names have.
     pub owner: Option<String>,
@@ -70,11 +76,21 @@ pub struct Endpoint {
 pub(crate) fn service(fields: Fields<'_>) -> Option<Service> {
     let spec = fields.require("spec")?.fields()?;
     let ports = spec.list("ports").iter().filter_map(service_port).collect();
+    let cluster_ip = spec.text("clusterIP").unwrap_or_default();
+    let mut cluster_ips: Vec<IpAddr> = cluster_ip.parse().into_iter().collect();
+    for ip in spec.texts("clusterIPs").into_iter().filter_map(|ip| ip.value.parse().ok()) {
+        if !cluster_ips.contains(&ip) {
+            cluster_ips.push(ip);
+        }
+    }
+    let external = spec.text("type").is_none_or(|kind| kind == "ExternalName");
     let service = Service {
         ports,
         selector: Labels(spec.text_map("selector")),
-        cluster_ip: spec.text("clusterIP").and_then(|ip| ip.parse().ok()),
-        external_name: spec.text("externalName"),
+        cluster_ips,
+        headless: cluster_ip == "None",
+        external_name: spec.text("externalName").filter(|name| external && !name.is_empty()),
+        publish_not_ready: spec.take("publishNotReadyAddresses").and_then(|flag| flag.flag()).unwrap_or(false),
     };
     spec.ignore_rest();
     fields.ignore_rest();
@@ -93,17 +109,28 @@ fn service_port(reader: &Reader<'_>) -> Option<ServicePort> {
         },
     };
     let transport = fields.text("protocol").unwrap_or_else(|| "TCP".to_owned());
-    let named = name.split('-').next().unwrap_or_default().to_owned();
+    let application = fields.text("appProtocol").filter(|word| !word.is_empty());
     let protocol = match transport.as_str() {
         "UDP" => "udp".to_owned(),
-        _ => fields.text("appProtocol").unwrap_or(named).to_ascii_lowercase(),
+        _ => application.unwrap_or_else(|| named_protocol(&name)).to_ascii_lowercase(),
     };
     fields.ignore_rest();
     Some(ServicePort { name, port, target, protocol })
 }
 
+/// What a port's name begins with: `http` of `http-admin`, but `grpc-web` whole.
+fn named_protocol(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    if lower == "grpc-web" || lower.starts_with("grpc-web-") {
+        return "grpc-web".to_owned();
+    }
+    lower.split('-').next().unwrap_or_default().to_owned()
+}
+
 pub(crate) fn pod(fields: Fields<'_>) -> Option<Pod> {
-    let owner = fields.fields("metadata").and_then(owner);
+    let metadata = fields.fields("metadata");
+    let deleted = metadata.as_ref().is_some_and(|metadata| metadata.take("deletionTimestamp").is_some());
+    let owner = metadata.and_then(owner);
     let spec = fields.require("spec")?.fields()?;
     let mut ports = Vec::new();
     for container in spec.list("containers") {
@@ -120,9 +147,11 @@ pub(crate) fn pod(fields: Fields<'_>) -> Option<Pod> {
     let service_account = spec.text("serviceAccountName").unwrap_or_else(|| "default".to_owned());
     let host_network = spec.take("hostNetwork").and_then(|flag| flag.flag()).unwrap_or(false);
     spec.ignore_rest();
-    let (ip, ready) = fields.fields("status").map(pod_status).unwrap_or_default();
+    let status = fields.fields("status").map(pod_status).unwrap_or_default();
     fields.ignore_rest();
-    Some(Pod { service_account, ip, ports, ready, host_network, owner })
+    let terminating = deleted || status.ended;
+    let (ip, ready) = (status.ip, status.ready && !terminating);
+    Some(Pod { service_account, ip, ports, ready, terminating, host_network, owner })
 }
 
 fn owner(metadata: Fields<'_>) -> Option<String> {
@@ -138,16 +167,18 @@ fn owner(metadata: Fields<'_>) -> Option<String> {
     }
 }
 
-/// Address, and whether it takes calls: a pod that says nothing of readiness is ready when it has an address.
-fn pod_status(status: Fields<'_>) -> (Option<IpAddr>, bool) {
-    let ip = status.take("podIP").and_then(|reader| {
-        let text = reader.text()?;
-        let parsed = text.parse().ok();
-        if parsed.is_none() {
-            reader.report(format!("{text:?} is no IP address"), "");
-        }
-        parsed
-    });
+#[derive(Default)]
+struct PodStatus {
+    ip: Option<IpAddr>,
+    /// A pod that says nothing of readiness is ready when it has an address.
+    ready: bool,
+    /// Its containers are over for good.
+    ended: bool,
+}
+
+fn pod_status(status: Fields<'_>) -> PodStatus {
+    let ip = status.take("podIP").and_then(|reader| ip(&reader));
+    let ended = matches!(status.text("phase").as_deref(), Some("Succeeded" | "Failed"));
     let mut ready = ip.is_some();
     for condition in status.list("conditions") {
         let Some(condition) = condition.fields() else { continue };
@@ -157,7 +188,7 @@ fn pod_status(status: Fields<'_>) -> (Option<IpAddr>, bool) {
         condition.ignore_rest();
     }
     status.ignore_rest();
-    (ip, ready)
+    PodStatus { ip, ready, ended }
 }
 
 pub(crate) fn endpoints(fields: Fields<'_>) -> Option<Endpoints> {
@@ -187,6 +218,7 @@ pub(crate) fn endpoint_slice(fields: Fields<'_>) -> Option<Endpoints> {
     let mut endpoints = Vec::new();
     for endpoint in fields.list("endpoints") {
         let endpoint = endpoint.fields()?;
+        // `serving` and `terminating` say why an endpoint is not ready; only ready ones are called.
         let ready = endpoint.fields("conditions").and_then(|c| c.take("ready")?.flag()).unwrap_or(true);
         let pod = endpoint.fields("targetRef").and_then(|target| target.text("name"));
         for address in endpoint.list("addresses") {

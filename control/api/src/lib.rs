@@ -24,9 +24,11 @@ mod reader;
 mod secret;
 mod selector;
 mod service_entry;
+mod sidecar;
 mod telemetry;
 mod virtual_service;
 mod visibility;
+mod workload_group;
 mod yaml;
 
 pub use config_map::ConfigMap;
@@ -47,12 +49,18 @@ pub use proxy_config::ProxyConfig;
 pub use secret::{Hidden, Secret};
 pub use selector::Labels;
 pub use service_entry::{EntryPort, Resolution, ServiceEntry, ServiceLocation, WorkloadEntry};
+pub use sidecar::{
+    CaptureMode, EgressListener, HostImport, ImportNamespace, IngressListener, LocalEndpoint, OutboundPolicy, Sidecar,
+    SidecarPort,
+};
 pub use telemetry::{
     AccessLogging, Comparison, Condition, CustomTag, Metric, MetricMatch, MetricOverride, Metrics, Pattern, Subject,
     TagOverride, TagValue, TargetRef, Telemetry, TracingRule, WorkloadMode,
 };
 pub use virtual_service::{
-    Abort, CorsPolicy, Delegate, Destination, Fault, FixedDelay, HeaderOperations, HttpMatch, HttpRoute, Mirror,
-    Redirect, Retries, Rewrite, StringMatch, TcpRoute, VirtualService, WeightedDestination,
+    Abort, CorsPolicy, Delegate, Destination, Fault, FixedDelay, HeaderOperations, HttpMatch, HttpRoute, L4Match,
+    Mirror, Redirect, RedirectPort, Retries, Rewrite, StringMatch, TcpRoute, TlsMatch, TlsRoute, VirtualService,
+    WeightedDestination,
 };
 pub use visibility::ExportTo;
+pub use workload_group::WorkloadGroup;

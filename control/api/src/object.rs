@@ -18,8 +18,10 @@ use crate::proxy_config::ProxyConfig;
 use crate::secret::{self, Secret};
 use crate::selector::Labels;
 use crate::service_entry::{ServiceEntry, WorkloadEntry};
+use crate::sidecar::Sidecar;
 use crate::telemetry::Telemetry;
 use crate::virtual_service::VirtualService;
+use crate::workload_group::WorkloadGroup;
 
 /// What names an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,12 +77,14 @@ pub enum Spec {
     ReferenceGrant(ReferenceGrant),
     Service(Service),
     ServiceEntry(ServiceEntry),
+    Sidecar(Sidecar),
     TcpRoute(ConnectionRoute),
     Telemetry(Telemetry),
     TlsRoute(ConnectionRoute),
     UdpRoute(ConnectionRoute),
     VirtualService(VirtualService),
     WorkloadEntry(WorkloadEntry),
+    WorkloadGroup(WorkloadGroup),
     /// Read and kept, and of no effect of its own on proxies: Deployment, Namespace, ServiceAccount, and what
     /// [`Kind::not_acted_on`] names.
     Inert,

@@ -8,7 +8,7 @@ use crate::selector::Labels;
 use crate::yaml::{self, Node};
 use crate::{
     config_map, destination_rule, gateway, gateway_api, kubernetes, limits, peer_authentication, proxy_config, secret,
-    service_entry, telemetry, virtual_service,
+    service_entry, sidecar, telemetry, virtual_service, workload_group,
 };
 
 /// Where kubectl keeps the whole object once more: as secret as the object, and of no meaning.
@@ -238,7 +238,9 @@ fn spec(head: &Head, fields: Fields<'_>) -> Option<Spec> {
         Kind::Telemetry => telemetry::read(fields).map(Spec::Telemetry),
         Kind::ServiceEntry => istio(fields).and_then(service_entry::read_entry).map(Spec::ServiceEntry),
         Kind::VirtualService => istio(fields).and_then(virtual_service::read).map(Spec::VirtualService),
+        Kind::Sidecar => istio(fields).and_then(sidecar::read).map(Spec::Sidecar),
         Kind::WorkloadEntry => istio(fields).and_then(service_entry::read_workload).map(Spec::WorkloadEntry),
+        Kind::WorkloadGroup => istio(fields).and_then(workload_group::read).map(Spec::WorkloadGroup),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::reader::Fields;
+
 /// Labels, or the labels that a selector asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Labels(pub BTreeMap<String, String>);
@@ -19,4 +21,12 @@ impl Labels {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// `workloadSelector.labels`; one without labels selects everything, as if it were not there.
+pub(crate) fn workload_selector(spec: &Fields<'_>) -> Option<Labels> {
+    let selector = spec.fields("workloadSelector")?;
+    let labels = Labels(selector.text_map("labels"));
+    selector.finish(&["labels"]);
+    (!labels.is_empty()).then_some(labels)
 }

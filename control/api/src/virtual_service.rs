@@ -2,13 +2,16 @@
 
 mod cors;
 mod http;
+pub(crate) mod l4;
 mod matching;
+mod response;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::problem::Located;
 use crate::reader::{Fields, Reader};
+use crate::selector::Labels;
 use crate::visibility::{ExportTo, export_to};
 
 /// Matches of all routes together. Each becomes a route in the table of every proxy that the VirtualService holds for.
@@ -25,6 +28,7 @@ pub struct VirtualService {
     pub gateways: Vec<Located<String>>,
     /// In order: the first that matches is taken.
     pub http: Vec<HttpRoute>,
+    pub tls: Vec<TlsRoute>,
     pub tcp: Vec<TcpRoute>,
     pub export_to: ExportTo,
 }
@@ -38,7 +42,7 @@ pub struct HttpRoute {
     pub route: Vec<WeightedDestination>,
     pub redirect: Option<Redirect>,
     /// Status and body.
-    pub direct_response: Option<(u16, String)>,
+    pub direct_response: Option<(u16, Vec<u8>)>,
     pub rewrite: Option<Rewrite>,
     pub timeout: Option<Duration>,
     pub retries: Option<Retries>,
@@ -90,6 +94,8 @@ pub struct HttpMatch {
     pub source_namespace: Option<String>,
     /// Gateways for which this match counts; empty: those of the VirtualService.
     pub gateways: Vec<Located<String>>,
+    /// Names statistics of its own in Envoy.
+    pub stat_prefix: String,
 }
 
 /// A condition on text.
@@ -128,11 +134,26 @@ pub struct Mirror {
 /// An answer that sends the caller elsewhere.
 #[derive(Clone, Debug, Default)]
 pub struct Redirect {
+    /// The whole path; with a query it takes the place of the request's.
     pub uri: Option<String>,
+    /// What takes the place of the matched prefix; before `uri`.
+    pub prefix: Option<String>,
     pub authority: Option<String>,
-    pub port: Option<u16>,
+    pub port: RedirectPort,
     pub scheme: Option<String>,
     pub code: u16,
+}
+
+/// The port that a redirect names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RedirectPort {
+    /// The request's if neither host nor scheme change, else the protocol's own.
+    #[default]
+    Unsaid,
+    Number(u16),
+    /// The one that the request came to.
+    FromRequest,
+    FromProtocol,
 }
 
 /// What is changed on the way.
@@ -152,6 +173,10 @@ pub struct Retries {
     /// Envoy's conditions and status codes; `None`: Istio's default.
     pub retry_on: Option<String>,
     pub backoff: Option<Duration>,
+    /// Endpoints that failed are tried again.
+    pub again_at_previous_hosts: bool,
+    /// Further localities are tried after nearer ones failed.
+    pub remote_localities: bool,
 }
 
 /// Injected faults.
@@ -188,9 +213,51 @@ pub struct HeaderOperations {
 /// A route of opaque connections.
 #[derive(Clone, Debug)]
 pub struct TcpRoute {
-    /// Ports of the service; empty: all.
-    pub ports: Vec<u16>,
+    /// Any of these; empty matches everything.
+    pub matches: Vec<L4Match>,
     pub route: Vec<WeightedDestination>,
+}
+
+/// A route of TLS connections that are not ended here.
+#[derive(Clone, Debug)]
+pub struct TlsRoute {
+    /// Any of these.
+    pub matches: Vec<TlsMatch>,
+    pub route: Vec<WeightedDestination>,
+}
+
+/// Conditions on a TLS connection that must all hold.
+#[derive(Clone, Debug)]
+pub struct TlsMatch {
+    /// Lower case: names and `*.` with the end of one.
+    pub sni_hosts: Vec<Located<String>>,
+    pub l4: L4Match,
+}
+
+/// Conditions on a connection that must all hold.
+#[derive(Clone, Debug, Default)]
+pub struct L4Match {
+    /// Where it goes; empty: anywhere.
+    pub destination_subnets: Vec<ipnet::IpNet>,
+    pub port: Option<u16>,
+    /// Of the calling workload.
+    pub source_labels: Labels,
+    pub source_namespace: Option<String>,
+    /// Gateways for which this match counts; empty: those of the VirtualService.
+    pub gateways: Vec<Located<String>>,
+}
+
+impl VirtualService {
+    /// Every destination of its own routes.
+    pub fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        let http = self.http.iter().flat_map(|one| {
+            let mirrors = one.mirrors.iter().map(|mirror| &mirror.destination);
+            one.route.iter().map(|to| &to.destination).chain(mirrors)
+        });
+        let tls = self.tls.iter().flat_map(|one| &one.route);
+        let tcp = self.tcp.iter().flat_map(|one| &one.route);
+        http.chain(tls.chain(tcp).map(|to| &to.destination))
+    }
 }
 
 impl HeaderOperations {
@@ -208,46 +275,39 @@ pub(crate) fn read(spec: Fields<'_>) -> Option<VirtualService> {
         hosts: spec.texts("hosts"),
         gateways: spec.texts("gateways"),
         http: spec.list("http").iter().filter_map(http::route).collect(),
-        tcp: spec.list("tcp").iter().filter_map(tcp_route).collect(),
+        tls: spec.list("tls").iter().filter_map(l4::tls_route).collect(),
+        tcp: spec.list("tcp").iter().filter_map(l4::tcp_route).collect(),
         export_to: export_to(&spec),
     };
-    let delegated = service.gateways.is_empty() && service.tcp.is_empty() && !service.http.is_empty();
+    let no_l4 = service.tcp.is_empty() && service.tls.is_empty();
+    let delegated = service.gateways.is_empty() && no_l4 && !service.http.is_empty();
     if service.hosts.is_empty() && !delegated {
         spec.report(
             "hosts is missing",
-            "only a VirtualService that others delegate to has no hosts, and it has http, and neither gateways nor tcp",
+            "only a VirtualService that others delegate to has no hosts, and it has http, and neither gateways nor tls nor tcp",
         );
     }
     if service.hosts.is_empty() && service.http.iter().any(|route| route.delegate.is_some()) {
         spec.report("a VirtualService that others delegate to cannot delegate itself", "");
     }
-    let matches: usize = service.http.iter().map(|route| route.matches.len().max(1)).sum();
+    let http = service.http.iter().map(|route| route.matches.len().max(1));
+    let tls = service.tls.iter().map(|route| route.matches.len());
+    let tcp = service.tcp.iter().map(|route| route.matches.len().max(1));
+    let matches: usize = http.chain(tls).chain(tcp).sum();
     if matches > MOST_MATCHES {
         spec.report(
-            format!("http has {matches} matches; at most {MOST_MATCHES} are taken"),
+            format!("its routes have {matches} matches; at most {MOST_MATCHES} are taken"),
             "split it by host or delegate",
         );
     }
-    spec.not_supported(&["tls"]);
-    spec.finish(&["hosts", "gateways", "http", "tcp", "exportTo"]);
+    if service.http.is_empty() && no_l4 {
+        spec.report("it has no route", "add http, tls or tcp");
+    }
+    spec.finish(&["hosts", "gateways", "http", "tls", "tcp", "exportTo"]);
     Some(service)
 }
 
-fn tcp_route(reader: &Reader<'_>) -> Option<TcpRoute> {
-    let fields = reader.fields()?;
-    let mut ports = Vec::new();
-    for one in fields.list("match") {
-        let Some(one) = one.fields() else { continue };
-        ports.extend(one.port("port"));
-        one.not_supported(&["destinationSubnets", "sourceLabels", "gateways", "sourceNamespace", "sourceSubnet"]);
-        one.finish(&["port"]);
-    }
-    let route = weighted(&fields);
-    fields.finish(&["match", "route"]);
-    Some(TcpRoute { ports, route })
-}
-
-/// The `route` of an HTTP or TCP route.
+/// The `route` of an HTTP route.
 fn weighted(fields: &Fields<'_>) -> Vec<WeightedDestination> {
     let list = fields.list("route");
     if list.is_empty() && fields.has("route") {
@@ -277,7 +337,7 @@ fn weighted_destination(reader: &Reader<'_>, alone: bool) -> Option<WeightedDest
     Some(WeightedDestination { destination: destination?, weight: if alone { weight.max(1) } else { weight }, headers })
 }
 
-fn destination(reader: &Reader<'_>) -> Option<Destination> {
+pub(crate) fn destination(reader: &Reader<'_>) -> Option<Destination> {
     let fields = reader.fields()?;
     let host = fields.require("host").and_then(|host| host.located_text());
     let subset =

@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod gateway;
 mod http;
 mod inbound;
+pub(crate) mod outbound;
 pub(crate) mod route;
 pub(crate) mod sidecar;
 mod value;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use crate::compile::Compiled;
 use crate::compiler::Part;
 use crate::proxy::{Audience, ProxyKind};
+use crate::registry::RegistryService;
 use crate::world::World;
 use cluster::ClusterKey;
 
@@ -24,18 +26,19 @@ pub(crate) fn part(world: &World, audience: &Audience, host: &str, ports: &BTree
     match audience.kind {
         ProxyKind::Sidecar => sidecar::part(world, audience, host, ports),
         ProxyKind::Router => {
-            let service = world.registry().service(host)?;
-            let visible = service.is_visible_to(&audience.namespace);
-            let clusters = visible.then(|| Arc::new(ClusterKey::of(world, audience, service)));
+            world.registry().service(host)?;
+            let service = world.registry().service_for(host, &audience.namespace);
+            let all = |service: &RegistryService| service.ports.iter().map(|port| port.number).collect();
+            let clusters = service.map(|service| Arc::new(ClusterKey::of(world, audience, service, &all(service))));
             Some(Part { clusters, ..Part::default() })
         }
     }
 }
 
 /// What an audience has whatever hosts there are.
-pub(crate) fn frame(world: &World, audience: &Audience, ports: &BTreeSet<u16>, compiled: &mut Compiled) {
+pub(crate) fn frame(world: &World, audience: &Audience, compiled: &mut Compiled) {
     match audience.kind {
-        ProxyKind::Sidecar => sidecar::frame(world, audience, ports, compiled),
+        ProxyKind::Sidecar => sidecar::frame(world, audience, compiled),
         ProxyKind::Router => cluster::special(compiled),
     }
 }

@@ -19,6 +19,7 @@ pub(crate) use view::Part;
 
 use crate::build;
 use crate::build::cluster::ClusterKey;
+use crate::build::outbound::Address;
 use crate::compile::Compiled;
 use crate::fact::{Fact, Touched};
 use crate::proxy::{Audience, Proxy, ProxyKind};
@@ -43,7 +44,7 @@ pub struct Counts {
     pub clusters: u64,
     /// What a host adds to a view: its virtual hosts and listeners.
     pub parts: u64,
-    /// Route tables put together.
+    /// Route tables and listeners put together.
     pub tables: u64,
     /// Proxies' own resources, and what views have whatever hosts there are.
     pub frames: u64,
@@ -153,7 +154,12 @@ impl Compiler {
         for (id, view) in &mut self.views {
             let parts = stale.iter().filter_map(|unit| match unit {
                 Unit::Part(of, host) if of == id => Some(Arc::clone(host)),
-                Unit::Part(..) | Unit::Clusters(_) | Unit::Table(..) | Unit::Frame(_) | Unit::Own(_) => None,
+                Unit::Part(..)
+                | Unit::Clusters(_)
+                | Unit::Table(..)
+                | Unit::Listener(..)
+                | Unit::Frame(_)
+                | Unit::Own(_) => None,
             });
             let parts: BTreeSet<Name> = parts.chain(hosts.iter().cloned()).collect();
             self.shared.parts(world, *id, view, &parts);
@@ -164,6 +170,11 @@ impl Compiler {
                 Unit::Table(view, table) => {
                     if let Some(view) = self.views.get_mut(view) {
                         view.stale_tables.insert(Arc::clone(table));
+                    }
+                }
+                Unit::Listener(view, address) => {
+                    if let Some(view) = self.views.get_mut(view) {
+                        view.stale_listeners.insert(*address);
                     }
                 }
                 Unit::Frame(view) => {
@@ -364,24 +375,48 @@ impl Shared {
             let drafts = hosts.iter().filter_map(|(_, host)| view.parts.get(host)).flat_map(|part| &part.hosts);
             let drafts = drafts.filter(|draft| draft.table == table);
             let make = || {
-                let (empty, last) = build::sidecar::table(world, &table);
+                let (empty, last) = build::sidecar::table(world, &view.audience, &table);
                 table::compose(&empty, drafts, &last)
             };
             let (resource, reads) = world.recorder().record(make);
             self.depends.set(unit, reads);
             view.place(ResourceType::Route, &table, &Arc::new(resource));
         }
+        for address in std::mem::take(&mut view.stale_listeners) {
+            self.listener(world, id, view, address);
+        }
         if std::mem::take(&mut view.stale_frame) {
             self.counts.frames += 1;
             let mut compiled = Compiled::default();
-            let ports = view.ports();
-            let make = || build::frame(world, &view.audience, &ports, &mut compiled);
+            let make = || build::frame(world, &view.audience, &mut compiled);
             let ((), reads) = world.recorder().record(make);
             self.depends.set(Unit::Frame(id), reads);
             let last = std::mem::take(&mut view.frame);
             view.frame = compiled.placed(&last);
             let next = view.frame.clone();
             view.swap(&last, &next);
+        }
+    }
+
+    /// Makes a listener of a view again, of the pieces that hosts add to it.
+    fn listener(&mut self, world: &World, id: ViewId, view: &mut View, address: Address) {
+        let unit = Unit::Listener(id, address);
+        let name = Name::from(address.name());
+        let Some(hosts) = view.listeners.get(&address).filter(|hosts| !hosts.is_empty()) else {
+            view.listeners.remove(&address);
+            self.depends.forget(&unit);
+            view.take(ResourceType::Listener, &name);
+            return;
+        };
+        self.counts.tables += 1;
+        let pieces = hosts.iter().filter_map(|host| view.parts.get(host)).flat_map(|part| &part.pieces);
+        let pieces = pieces.filter(|piece| piece.address == address);
+        let mut compiled = Compiled::default();
+        let make = || compiled.add(&name, &build::sidecar::listener(world, &view.audience, address, pieces));
+        let ((), reads) = world.recorder().record(make);
+        self.depends.set(unit, reads);
+        for (kind, name, resource) in compiled.placed(&[]) {
+            view.place(kind, &name, &resource);
         }
     }
 
@@ -421,6 +456,9 @@ impl Shared {
         for table in view.tables.keys() {
             self.depends.forget(&Unit::Table(id, Arc::clone(table)));
         }
+        for address in view.listeners.keys() {
+            self.depends.forget(&Unit::Listener(id, *address));
+        }
         self.depends.forget(&Unit::Frame(id));
     }
 }
@@ -434,6 +472,7 @@ fn hosts(touched: &Touched) -> BTreeSet<Name> {
         | Fact::Kind(_)
         | Fact::Namespaced(..)
         | Fact::Bound(_)
+        | Fact::Destination(_)
         | Fact::Endpoints(_)
         | Fact::Services
         | Fact::Address(_) => None,

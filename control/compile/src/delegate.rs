@@ -29,8 +29,8 @@ pub(crate) fn routes<'a>(world: &'a World, object: &'a Object, service: &'a Virt
         let namespace = delegate.namespace.as_ref().unwrap_or(&object.key.namespace);
         if let Some((target, delegated)) = find(world, namespace, &delegate.name.value, &object.key.namespace) {
             let root = anchored(world, object, http);
-            let merged =
-                delegated.http.iter().filter(|leaf| leaf.delegate.is_none()).filter_map(|leaf| merge(&root, leaf));
+            let leaves = delegated.http.iter().filter(|leaf| leaf.delegate.is_none());
+            let merged = leaves.filter_map(|leaf| merge(&root, &anchored(world, target, leaf)));
             routes.extend(merged.map(|http| EffectiveRoute { object: target, http }));
         }
     }
@@ -49,7 +49,7 @@ pub(crate) fn find<'a>(
     (service.hosts.is_empty() && service.export_to.includes(namespace, seen_from)).then_some((object, service))
 }
 
-/// The delegating route with its names in full, so that they mean the same in another namespace.
+/// A route with its names in full, so that they mean the same in another namespace.
 fn anchored(world: &World, object: &Object, http: &HttpRoute) -> HttpRoute {
     let namespace = &object.key.namespace;
     let mut http = http.clone();
@@ -67,20 +67,20 @@ fn merge(root: &HttpRoute, leaf: &HttpRoute) -> Option<HttpRoute> {
         (true, _) => leaf.matches.clone(),
         (false, true) => root.matches.clone(),
         (false, false) => {
-            let pairs = root.matches.iter().flat_map(|one| leaf.matches.iter().map(move |other| (one, other)));
-            let matches: Vec<HttpMatch> = pairs.filter_map(|(one, other)| merge_match(one, other)).collect();
-            if matches.is_empty() {
-                return None;
+            let mut matches: Vec<HttpMatch> = Vec::new();
+            for inner in &leaf.matches {
+                let before = matches.len();
+                matches.extend(root.matches.iter().filter_map(|outer| merge_match(outer, inner)));
+                // One match that lies outside takes the whole route with it.
+                if matches.len() == before {
+                    return None;
+                }
             }
             matches
         }
     };
     let names = [root.name.as_str(), leaf.name.as_str()];
-    let headers = match (leaf.headers.is_empty(), root.headers.is_empty()) {
-        (true, _) => root.headers.clone(),
-        (false, true) => leaf.headers.clone(),
-        (false, false) => merge_headers(&root.headers, &leaf.headers),
-    };
+    let headers = if leaf.headers.is_empty() { &root.headers } else { &leaf.headers };
     Some(HttpRoute {
         name: names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("-"),
         matches,
@@ -92,30 +92,10 @@ fn merge(root: &HttpRoute, leaf: &HttpRoute) -> Option<HttpRoute> {
         retries: leaf.retries.clone().or_else(|| root.retries.clone()),
         fault: leaf.fault.clone().or_else(|| root.fault.clone()),
         mirrors: if leaf.mirrors.is_empty() { root.mirrors.clone() } else { leaf.mirrors.clone() },
-        headers,
+        headers: headers.clone(),
         cors: leaf.cors.clone().or_else(|| root.cors.clone()),
         delegate: None,
     })
-}
-
-fn merge_headers(
-    root: &orrery_api::HeaderOperations,
-    leaf: &orrery_api::HeaderOperations,
-) -> orrery_api::HeaderOperations {
-    let joined = |root: &BTreeMap<String, String>, leaf: &BTreeMap<String, String>| {
-        let mut all = root.clone();
-        all.extend(leaf.clone());
-        all
-    };
-    let both = |root: &[String], leaf: &[String]| [root, leaf].concat();
-    orrery_api::HeaderOperations {
-        request_set: joined(&root.request_set, &leaf.request_set),
-        request_add: joined(&root.request_add, &leaf.request_add),
-        request_remove: both(&root.request_remove, &leaf.request_remove),
-        response_set: joined(&root.response_set, &leaf.response_set),
-        response_add: joined(&root.response_add, &leaf.response_add),
-        response_remove: both(&root.response_remove, &leaf.response_remove),
-    }
 }
 
 type Conditions = BTreeMap<String, Option<StringMatch>>;
@@ -126,12 +106,12 @@ fn merge_match(root: &HttpMatch, leaf: &HttpMatch) -> Option<HttpMatch> {
     let gateways = match (root.gateways.is_empty(), leaf.gateways.is_empty()) {
         (true, _) => leaf.gateways.clone(),
         (false, true) => root.gateways.clone(),
-        (false, false) => common(&root.gateways, &leaf.gateways)?,
+        (false, false) => within(&root.gateways, &leaf.gateways)?,
     };
     Some(HttpMatch {
         name: names.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join("-"),
         uri: narrower(root.uri.as_ref(), leaf.uri.as_ref())?,
-        ignore_uri_case: root.ignore_uri_case || leaf.ignore_uri_case,
+        ignore_uri_case: (root.ignore_uri_case == leaf.ignore_uri_case).then_some(leaf.ignore_uri_case)?,
         scheme: narrower(root.scheme.as_ref(), leaf.scheme.as_ref())?,
         method: narrower(root.method.as_ref(), leaf.method.as_ref())?,
         authority: narrower(root.authority.as_ref(), leaf.authority.as_ref())?,
@@ -140,7 +120,12 @@ fn merge_match(root: &HttpMatch, leaf: &HttpMatch) -> Option<HttpMatch> {
         query_params: all_of(&root.query_params, &leaf.query_params)?,
         port: same(root.port, leaf.port)?,
         source_labels: labels(&root.source_labels, &leaf.source_labels)?,
-        source_namespace: same(root.source_namespace.clone(), leaf.source_namespace.clone())?,
+        // As Istio has it, the leaf must say it as well.
+        source_namespace: match &root.source_namespace {
+            Some(_) if root.source_namespace != leaf.source_namespace => return None,
+            _ => leaf.source_namespace.clone(),
+        },
+        stat_prefix: if leaf.stat_prefix.is_empty() { root.stat_prefix.clone() } else { leaf.stat_prefix.clone() },
         gateways,
     })
 }
@@ -195,9 +180,10 @@ fn same<T: PartialEq>(root: Option<T>, leaf: Option<T>) -> Option<Option<T>> {
     }
 }
 
-fn common(root: &[Located<String>], leaf: &[Located<String>]) -> Option<Vec<Located<String>>> {
-    let both: Vec<_> = leaf.iter().filter(|one| root.iter().any(|other| other.value == one.value)).cloned().collect();
-    (!both.is_empty()).then_some(both)
+/// The leaf's gateways, if the root has all of them.
+fn within(root: &[Located<String>], leaf: &[Located<String>]) -> Option<Vec<Located<String>>> {
+    let has = |one: &Located<String>| root.iter().any(|other| other.value == one.value);
+    leaf.iter().all(has).then(|| leaf.to_vec())
 }
 
 #[cfg(test)]

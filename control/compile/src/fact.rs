@@ -22,6 +22,8 @@ pub(crate) enum Fact {
     Naming(Kind, String),
     /// VirtualServices that are bound to this gateway, as `namespace/name`.
     Bound(String),
+    /// VirtualServices with a destination that is this host.
+    Destination(String),
     /// A service by its host, all but its endpoints: that there is none, too.
     Service(String),
     /// A service's endpoints.

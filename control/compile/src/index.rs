@@ -9,7 +9,7 @@ use orrery_api::{Key, Kind, Object, Spec};
 
 use crate::build::gateway_name;
 use crate::fact::{Fact, Recorder, Touched};
-use crate::names::{candidate, covers};
+use crate::names::{candidate, is_within};
 
 /// An object's place in the order: when it was created, and its key.
 type Rank = Arc<(String, Key)>;
@@ -27,6 +27,8 @@ pub(crate) struct Index {
     entries: HashMap<Key, Entry>,
     /// Objects by the services that names in them would stand for, if those services existed.
     waiting: HashMap<String, BTreeSet<Key>>,
+    /// Virtual services by the hosts of their destinations.
+    destinations: HashMap<String, BTreeSet<Rank>>,
     /// Labels of proxies that objects ask for, and how many do.
     selected: HashMap<(String, String), usize>,
 }
@@ -38,6 +40,7 @@ struct Entry {
     hosts: Vec<String>,
     candidates: Vec<String>,
     gateways: Vec<String>,
+    destinations: Vec<String>,
     selected: Vec<(String, String)>,
 }
 
@@ -63,6 +66,7 @@ impl Index {
             recorder: Arc::clone(recorder),
             entries: HashMap::new(),
             waiting: HashMap::new(),
+            destinations: HashMap::new(),
             selected: HashMap::new(),
         }
     }
@@ -80,11 +84,17 @@ impl Index {
             Spec::VirtualService(service) => service.hosts.iter().map(|host| host.value.as_str()).collect(),
             _ => Vec::new(),
         };
+        let destinations: BTreeSet<&str> = match &object.spec {
+            Spec::VirtualService(service) => service.destinations().map(|to| to.host.value.as_str()).collect(),
+            _ => BTreeSet::new(),
+        };
+        let named = written.iter().chain(&destinations);
         let entry = Entry {
             rank: Arc::new((object.meta.created.clone(), key.clone())),
             hosts: written.iter().map(|host| resolve(host)).collect(),
-            candidates: written.iter().filter_map(|host| candidate(host, domain)).collect(),
+            candidates: named.filter_map(|host| candidate(host, domain)).collect(),
             gateways: gateways(object),
+            destinations: destinations.iter().map(|host| resolve(host)).collect(),
             selected: selected(object),
         };
         for gateway in &entry.gateways {
@@ -100,6 +110,10 @@ impl Index {
         self.namespaces.entry((key.kind, key.namespace.clone())).or_default().insert(Arc::clone(&entry.rank));
         for candidate in &entry.candidates {
             self.waiting.entry(candidate.clone()).or_default().insert(key.clone());
+        }
+        for host in &entry.destinations {
+            self.destinations.entry(host.clone()).or_default().insert(Arc::clone(&entry.rank));
+            touched.facts.insert(Fact::Destination(host.clone()));
         }
         if let Some(by_host) = self.by_host(key.kind) {
             by_host.add(&entry, touched);
@@ -117,6 +131,10 @@ impl Index {
         for gateway in &entry.gateways {
             take(&mut self.bound, gateway, &entry.rank);
             touched.facts.insert(Fact::Bound(gateway.clone()));
+        }
+        for host in &entry.destinations {
+            take(&mut self.destinations, host, &entry.rank);
+            touched.facts.insert(Fact::Destination(host.clone()));
         }
         for label in &entry.selected {
             if let Some(count) = self.selected.get_mut(label) {
@@ -145,6 +163,11 @@ impl Index {
         self.recorder.note(|| Fact::Bound(gateway.to_owned()));
         let ranks = self.bound.get(gateway).into_iter().flatten();
         ranks.filter_map(|rank| Some((&rank.1, self.entries.get(&rank.1)?.hosts.as_slice())))
+    }
+
+    /// Virtual services with a destination that is this host.
+    pub(crate) fn leading_to(&self, host: &str) -> impl Iterator<Item = &Key> {
+        keys(self.destinations.get(host))
     }
 
     /// Objects in which a name means this host if it is a service.
@@ -178,12 +201,10 @@ impl ByHost {
 
     fn add(&mut self, entry: &Entry, touched: &mut Touched) {
         for host in &entry.hosts {
-            match host.starts_with('*') {
-                true => self.wildcard.entry(Arc::clone(&entry.rank)).or_default().push(host.clone()),
-                false => {
-                    self.exact.entry(host.clone()).or_default().insert(Arc::clone(&entry.rank));
-                }
+            if host.starts_with('*') {
+                self.wildcard.entry(Arc::clone(&entry.rank)).or_default().push(host.clone());
             }
+            self.exact.entry(host.clone()).or_default().insert(Arc::clone(&entry.rank));
         }
         self.all.insert(Arc::clone(&entry.rank), entry.hosts.clone());
         self.touch(entry, touched);
@@ -200,10 +221,10 @@ impl ByHost {
 
     fn touch(&self, entry: &Entry, touched: &mut Touched) {
         for host in &entry.hosts {
-            match host.starts_with('*') {
-                true => drop(touched.patterns.insert((self.kind, host.clone()))),
-                false => drop(touched.facts.insert(Fact::Naming(self.kind, host.clone()))),
+            if host.starts_with('*') {
+                touched.patterns.insert((self.kind, host.clone()));
             }
+            touched.facts.insert(Fact::Naming(self.kind, host.clone()));
         }
         touched.facts.insert(Fact::Kind(self.kind));
     }
@@ -220,18 +241,23 @@ impl ByHost {
         keys(self.exact.get(host))
     }
 
-    /// Objects that have this very pattern.
-    pub(crate) fn with_pattern(&self, pattern: &str) -> impl Iterator<Item = &Key> {
-        self.recorder.note(|| Fact::Naming(self.kind, pattern.to_owned()));
-        let having = move |(_, patterns): &(&Rank, &Vec<String>)| patterns.iter().any(|one| one == pattern);
-        self.wildcard.iter().filter(having).map(|(rank, _)| &rank.1)
-    }
-
-    /// Objects with a pattern that has this host in it.
+    /// Objects with a pattern that has this host in it, the longest pattern first.
     pub(crate) fn by_pattern(&self, host: &str) -> impl Iterator<Item = &Key> {
         self.recorder.note(|| Fact::Naming(self.kind, host.to_owned()));
-        let covering = move |(_, patterns): &(&Rank, &Vec<String>)| patterns.iter().any(|one| covers(one, host));
-        self.wildcard.iter().filter(covering).map(|(rank, _)| &rank.1)
+        let covering = |patterns: &Vec<String>| {
+            patterns.iter().filter(|one| one.as_str() != host && is_within(host, one)).map(String::len).max()
+        };
+        let mut found: Vec<(usize, &Rank)> =
+            self.wildcard.iter().filter_map(|(rank, patterns)| Some((covering(patterns)?, rank))).collect();
+        found.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        found.into_iter().map(|(_, rank)| &rank.1)
+    }
+
+    /// The hosts of an object.
+    pub(crate) fn hosts(&self, object: &Object) -> &[String] {
+        self.recorder.note(|| Fact::Object(object.key.clone()));
+        let rank = (object.meta.created.clone(), object.key.clone());
+        self.all.get(&rank).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -252,8 +278,12 @@ fn selected(object: &Object) -> Vec<(String, String)> {
     };
     match &object.spec {
         Spec::VirtualService(service) => {
-            service.http.iter().flat_map(|http| &http.matches).flat_map(|one| owned(&one.source_labels)).collect()
+            let http = service.http.iter().flat_map(|http| &http.matches).map(|one| &one.source_labels);
+            let tls = service.tls.iter().flat_map(|tls| &tls.matches).map(|one| &one.l4.source_labels.0);
+            let tcp = service.tcp.iter().flat_map(|tcp| &tcp.matches).map(|one| &one.source_labels.0);
+            http.chain(tls).chain(tcp).flat_map(owned).collect()
         }
+        Spec::Sidecar(sidecar) => sidecar.workload_selector.as_ref().map(|one| owned(&one.0)).unwrap_or_default(),
         // These select workloads for what comes in to them, gateways, or what they export; or nothing.
         Spec::ConfigMap(_)
         | Spec::BackendTlsPolicy(_)
@@ -278,6 +308,7 @@ fn selected(object: &Object) -> Vec<(String, String)> {
         | Spec::TlsRoute(_)
         | Spec::UdpRoute(_)
         | Spec::WorkloadEntry(_)
+        | Spec::WorkloadGroup(_)
         | Spec::Inert => Vec::new(),
     }
 }

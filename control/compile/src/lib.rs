@@ -17,6 +17,7 @@ mod references;
 mod registry;
 #[cfg(test)]
 mod scatter;
+mod scope;
 mod settings;
 mod world;
 
@@ -25,6 +26,9 @@ pub use compiler::{Compiler, Counts, ProxyId, Publication};
 pub use orrery_resource::Resource;
 pub use proxy::{Interception, Proxy, ProxyError, ProxyKind, Secrets};
 pub use references::{References, validate_references};
-pub use registry::{EndpointAddress, PortProtocol, Registry, RegistryService, ServiceEndpoint, ServicePortInfo};
+pub use registry::{
+    EndpointAddress, Finding, Origin, PortProtocol, Registry, RegistryService, ServiceEndpoint, ServicePortInfo,
+};
+pub use scope::{Egress, Imports, Scope};
 pub use settings::{AccessLogFormat, Settings};
 pub use world::World;

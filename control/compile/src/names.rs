@@ -33,9 +33,38 @@ pub(crate) fn covers(pattern: &str, host: &str) -> bool {
     }
 }
 
+/// Whether everything that a host stands for, which may be a pattern itself, is in another pattern.
+pub(crate) fn is_within(host: &str, pattern: &str) -> bool {
+    match (host.strip_prefix('*'), pattern.strip_prefix('*')) {
+        (Some(end), Some(suffix)) => end.ends_with(suffix),
+        (None, _) => covers(pattern, host),
+        (Some(_), None) => false,
+    }
+}
+
+/// Whether there is a host that both stand for.
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
+    is_within(one, other) || is_within(other, one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_lie_within_patterns() {
+        for (host, pattern, expected) in [
+            ("a.b.c", "*.c", true),
+            ("*.b.c", "*.c", true),
+            ("*.c", "*.b.c", false),
+            ("*.c", "a.c", false),
+            ("*", "*", true),
+            ("a.c", "a.c", true),
+        ] {
+            assert_eq!(is_within(host, pattern), expected, "{host} {pattern}");
+        }
+        assert!(overlap("*.c", "a.c") && overlap("a.c", "*.c") && !overlap("a.c", "b.c"));
+    }
 
     #[test]
     fn hosts_resolve_in_their_namespace() {

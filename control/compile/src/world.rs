@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use orrery_api::{DestinationRule, Gateway, Key, Kind, Object, PeerAuthentication, Spec, VirtualService};
+use orrery_api::{DestinationRule, Gateway, Key, Kind, Object, PeerAuthentication, Sidecar, Spec, VirtualService};
 
 use crate::fact::{Fact, Recorder, Touched};
 use crate::index::Index;
@@ -245,6 +245,20 @@ impl World {
     pub(crate) fn gateways(&self) -> impl Iterator<Item = (&Key, &Gateway)> {
         self.oldest_first(Kind::Gateway).filter_map(|object| match &object.spec {
             Spec::Gateway(gateway) => Some((&object.key, gateway)),
+            _ => None,
+        })
+    }
+
+    /// Virtual services with a destination that is this host, oldest first.
+    pub(crate) fn virtual_services_to(&self, host: &str) -> impl Iterator<Item = &Object> {
+        self.recorder.note(|| Fact::Destination(host.to_owned()));
+        self.index.leading_to(host).filter_map(|key| self.objects.get(key).map(Arc::as_ref))
+    }
+
+    /// Sidecars of one namespace, oldest first.
+    pub(crate) fn sidecars(&self, namespace: &str) -> impl Iterator<Item = (&Key, &Sidecar)> {
+        self.oldest_first_in(Kind::Sidecar, namespace).filter_map(|object| match &object.spec {
+            Spec::Sidecar(sidecar) => Some((&object.key, sidecar)),
             _ => None,
         })
     }

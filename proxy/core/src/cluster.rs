@@ -41,8 +41,10 @@ pub enum Discovery {
     /// Host names resolved by the proxy; kept in `Endpoint::host`.
     StrictDns,
     LogicalDns,
-    /// The connection's original destination.
-    OriginalDst,
+    /// The connection's original destination, at another port if one is named.
+    OriginalDst {
+        port: Option<u16>,
+    },
 }
 
 /// How an endpoint is chosen (`lb_policy`).

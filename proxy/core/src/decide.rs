@@ -206,11 +206,13 @@ impl Plan<'_> {
         for level in self.matched().levels() {
             change_request(&level.request, &mut parts.headers);
         }
-        match &self.forward.host_rewrite {
-            Some(HostRewrite::Literal(host)) => {
-                parts.headers.insert(AUTHORITY, host.clone());
-            }
-            Some(HostRewrite::Endpoint) | None => {}
+        let host = match &self.forward.host_rewrite {
+            Some(HostRewrite::Literal(host)) => Some(host),
+            Some(HostRewrite::Endpoint) => None,
+            None => self.destination.host_rewrite.as_ref(),
+        };
+        if let Some(host) = host {
+            parts.headers.insert(AUTHORITY, host.clone());
         }
         if let Some(rewrite) = &self.forward.path_rewrite {
             let target = rewrite_path(rewrite, &self.route.matches.path, parts.uri.path(), parts.uri.query());

@@ -26,8 +26,8 @@ pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str, quer
     let mut new = match rewrite {
         PathRewrite::Full(full) => full.to_string(),
         PathRewrite::Prefix(replacement) => {
-            let rest = path.get(matched_length(matched, path)..).unwrap_or_default();
-            join_prefix(replacement, rest)
+            // As Envoy has it: `/a` replaced by `/` makes `//b` of `/a/b`.
+            format!("{replacement}{}", path.get(matched_length(matched, path)..).unwrap_or_default())
         }
         PathRewrite::Regex { pattern, substitution } => pattern.replace_all(path, &**substitution).into_owned(),
     };
@@ -39,14 +39,6 @@ pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str, quer
         new.push_str(query);
     }
     new
-}
-
-/// `/a` replaced by `/` must turn `/a/b` into `/b`, not `//b`.
-fn join_prefix(replacement: &str, rest: &str) -> String {
-    match (replacement.ends_with('/'), rest.strip_prefix('/')) {
-        (true, Some(tail)) => format!("{replacement}{tail}"),
-        _ => format!("{replacement}{rest}"),
-    }
 }
 
 fn matched_length(matched: &PathMatch, path: &str) -> usize {
@@ -84,22 +76,26 @@ pub fn location(redirect: &Redirect, matched: &PathMatch, request: &RequestView<
     let scheme = redirect.scheme.as_deref().unwrap_or(request.scheme);
     let query = request.query.filter(|_| !redirect.strip_query);
     let path = match &redirect.path {
+        // A query of its own takes the place of the request's.
+        Some(PathRewrite::Full(full)) if full.contains('?') => full.to_string(),
         Some(rewrite) => rewrite_path(rewrite, matched, request.path, query),
         None => query.map_or_else(|| request.path.to_owned(), |query| format!("{}?{query}", request.path)),
     };
     format!("{scheme}://{}{path}", redirect_authority(redirect, scheme, request))
 }
 
-/// The port of the request stays only when neither host, scheme nor port change; a scheme's own port is left out.
+/// The port of the request stays unless the redirect names a host or a port, or the port was that of a scheme that
+/// changes.
 fn redirect_authority(redirect: &Redirect, scheme: &str, request: &RequestView<'_>) -> String {
-    let keeps_port = redirect.host.is_none() && redirect.scheme.is_none();
-    let host = redirect.host.as_deref().unwrap_or_else(|| without_port(request.authority));
-    match redirect.port {
-        Some(80) if scheme == "http" => host.to_owned(),
-        Some(443) if scheme == "https" => host.to_owned(),
-        Some(port) => format!("{host}:{port}"),
-        None if keeps_port => request.authority.to_owned(),
-        None => host.to_owned(),
+    let bare = without_port(request.authority);
+    match (redirect.host.as_deref(), redirect.port) {
+        (host, Some(port)) => format!("{}:{port}", host.unwrap_or(bare)),
+        (Some(host), None) => host.to_owned(),
+        (None, None) => {
+            let port = request.authority.strip_prefix(bare).unwrap_or_default();
+            let own = matches!((request.scheme, port), ("http", ":80") | ("https", ":443"));
+            if own && scheme != request.scheme { bare.to_owned() } else { request.authority.to_owned() }
+        }
     }
 }
 

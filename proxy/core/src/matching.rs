@@ -110,7 +110,11 @@ impl HeaderMatch {
             (None, true) => Some(Cow::Borrowed("")),
             (value, _) => value,
         };
-        self.condition.matches(value.as_deref()) != self.invert
+        match (&self.condition, value.as_deref()) {
+            // A condition on a value that is not there does not hold, inverted or not (as Envoy has it).
+            (ValueMatch::Range { .. } | ValueMatch::Value(_), None) => false,
+            (condition, value) => condition.matches(value) != self.invert,
+        }
     }
 
     fn value<'a>(&self, request: &RequestView<'a>) -> Option<Cow<'a, str>> {
@@ -218,7 +222,8 @@ mod tests {
             ("absent", present(false), false, false, true),
             ("absent", present(true), true, false, true),
             ("absent", exact("x"), false, false, false),
-            ("absent", exact("x"), true, false, true),
+            ("absent", exact("x"), true, false, false),
+            ("absent", exact("x"), true, true, true),
             ("absent", exact(""), false, true, true),
             ("x-tag", exact("a,b"), false, false, true),
             ("x-number", range(7, 8), false, false, true),

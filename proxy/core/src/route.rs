@@ -132,6 +132,15 @@ pub struct WeightedCluster {
     pub name: ClusterName,
     pub weight: u32,
     pub header_ops: HeaderOps,
+    /// Unless the route rewrites the host itself.
+    pub host_rewrite: Option<HeaderValue>,
+}
+
+impl WeightedCluster {
+    /// A destination that changes nothing.
+    pub fn plain(name: ClusterName, weight: u32) -> Self {
+        Self { name, weight, header_ops: HeaderOps::default(), host_rewrite: None }
+    }
 }
 
 /// How the path changes on its way.

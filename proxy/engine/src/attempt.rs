@@ -3,13 +3,14 @@
 //! It does not choose the endpoint and does not try again, except on another pooled connection when the one it took
 //! turns out to have been closed by the server before it took the request.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use http::header::{HOST, HeaderName};
 use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use orrery_core::cluster::UpstreamProtocol;
+use orrery_core::cluster::{Discovery, UpstreamProtocol};
 use orrery_core::retry::TryOutcome;
 use orrery_core::route::Forward;
 use orrery_net::connect::{ConnectError, ConnectPlan, Connected, ConnectionFacts, connect};
@@ -155,9 +156,9 @@ pub(crate) async fn open(
     if let Some(host) = &endpoint.config.host {
         let resolving =
             tokio::time::timeout(cluster.config.connect_timeout, tokio::net::lookup_host((&**host, address.port())));
-        let mut found =
+        let found =
             resolving.await.map_err(|_late| TryFailure::ConnectTimeout)?.map_err(|_error| TryFailure::Connect)?;
-        address = found.next().ok_or(TryFailure::Connect)?;
+        address = resolved(&cluster.config.discovery, found, worker.random()).ok_or(TryFailure::Connect)?;
     }
     let tls = endpoint.tls.as_ref().map(|tls| worker.tls.connector(&view.snapshot, tls, wire)).transpose()?;
     let plan = ConnectPlan {
@@ -170,6 +171,19 @@ pub(crate) async fn open(
     let mut connected = connect(&plan).await?;
     connected.facts.own = tls.and_then(|built| built.own);
     Ok(connected)
+}
+
+/// The address of a name that a new connection goes to: the first, or any of them where all are endpoints. IPv4 is
+/// preferred.
+fn resolved(discovery: &Discovery, found: impl Iterator<Item = SocketAddr>, random: u64) -> Option<SocketAddr> {
+    let (preferred, rest): (Vec<SocketAddr>, Vec<SocketAddr>) = found.partition(SocketAddr::is_ipv4);
+    let all = if preferred.is_empty() { rest } else { preferred };
+    match discovery {
+        Discovery::LogicalDns => all.first().copied(),
+        Discovery::StrictDns | Discovery::Static | Discovery::Eds(_) | Discovery::OriginalDst { .. } => {
+            all.get(usize::try_from(random.checked_rem(all.len() as u64)?).ok()?).copied()
+        }
+    }
 }
 
 /// Sends a request to an endpoint and waits for the head of the answer.

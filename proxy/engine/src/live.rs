@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use orrery_core::balance::{Eligible, Rotation};
-use orrery_core::cluster::{Cluster, Endpoint, Health, Locality, Transport, UpstreamTls};
+use orrery_core::cluster::{Cluster, Discovery, Endpoint, Health, Locality, Transport, UpstreamTls};
 use orrery_core::outlier::{Ejected, EndpointResult, OutlierState};
+use orrery_net::addr::Addresses;
 use orrery_net::pool::{Pool, PoolLimits};
 use tokio::time::Instant;
 
@@ -139,7 +140,20 @@ impl LiveCluster {
         picked.cloned()
     }
 
-    /// The endpoint at a connection's original destination.
+    /// The endpoint at the original destination of a redirected connection; without redirection that is this proxy
+    /// itself, and no endpoint.
+    pub(crate) fn original_of(&self, addresses: &Addresses) -> Option<Rc<LiveEndpoint>> {
+        let mut to = addresses.original.0;
+        if to == addresses.local.0 {
+            return None;
+        }
+        if let Discovery::OriginalDst { port: Some(port) } = self.config.discovery {
+            to.set_port(port);
+        }
+        Some(self.original(to))
+    }
+
+    /// The endpoint at an address that the connection or the request itself names.
     pub(crate) fn original(&self, address: SocketAddr) -> Rc<LiveEndpoint> {
         let mut originals = self.originals.borrow_mut();
         if originals.len() >= MAX_ORIGINALS {

@@ -162,7 +162,9 @@ async fn one_try(
 ) -> Result<Sent, TryFailure> {
     let endpoint = match pick(call, tried) {
         Some(endpoint) => endpoint,
-        None if call.cluster.config.discovery == Discovery::OriginalDst => Box::pin(by_name(call, head)).await?,
+        None if matches!(call.cluster.config.discovery, Discovery::OriginalDst { .. }) => {
+            Box::pin(by_name(call, head)).await?
+        }
         None => return Err(TryFailure::NoEndpoint),
     };
     record.set_endpoint(&endpoint);
@@ -192,11 +194,7 @@ async fn one_try(
 /// An endpoint of the cluster; of an original-destination cluster, the one that the client itself wanted.
 pub(crate) fn pick(call: &Call<'_>, avoid: &[SocketAddr]) -> Option<Rc<LiveEndpoint>> {
     match call.cluster.config.discovery {
-        Discovery::OriginalDst => {
-            let addresses = &call.connection.downstream.addresses;
-            // Without redirection the original destination is this proxy itself.
-            (addresses.original.0 != addresses.local.0).then(|| call.cluster.original(addresses.original.0))
-        }
+        Discovery::OriginalDst { .. } => call.cluster.original_of(&call.connection.downstream.addresses),
         Discovery::Static | Discovery::Eds(_) | Discovery::StrictDns | Discovery::LogicalDns => {
             call.cluster.pick(|| call.connection.worker.random(), call.hash, avoid)
         }

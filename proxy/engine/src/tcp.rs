@@ -144,10 +144,7 @@ async fn reach(
     let mut last = None;
     for _ in 0..CONNECT_TRIES {
         let picked = match cluster.config.discovery {
-            Discovery::OriginalDst => {
-                let addresses = &downstream.addresses;
-                (addresses.original.0 != addresses.local.0).then(|| cluster.original(addresses.original.0))
-            }
+            Discovery::OriginalDst { .. } => cluster.original_of(&downstream.addresses),
             Discovery::Static | Discovery::Eds(_) | Discovery::StrictDns | Discovery::LogicalDns => {
                 cluster.pick(|| worker.random(), None, &tried)
             }

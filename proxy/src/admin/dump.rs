@@ -46,7 +46,7 @@ fn cluster(cluster: &Arc<Cluster>) -> Value {
         Discovery::Eds(_) => "EDS",
         Discovery::StrictDns => "STRICT_DNS",
         Discovery::LogicalDns => "LOGICAL_DNS",
-        Discovery::OriginalDst => "ORIGINAL_DST",
+        Discovery::OriginalDst { .. } => "ORIGINAL_DST",
     };
     let transports: Vec<Value> = cluster
         .transports

@@ -191,7 +191,7 @@ impl Store {
 fn eds_name(cluster: &Cluster) -> Option<&str> {
     match &cluster.discovery {
         Discovery::Eds(name) => Some(name),
-        Discovery::Static | Discovery::StrictDns | Discovery::LogicalDns | Discovery::OriginalDst => None,
+        Discovery::Static | Discovery::StrictDns | Discovery::LogicalDns | Discovery::OriginalDst { .. } => None,
     }
 }
 

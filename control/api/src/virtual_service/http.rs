@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use super::cors::cors_policy;
 use super::matching::http_match;
+use super::response::{direct_response, redirect};
 use super::{
-    Abort, Delegate, Fault, FixedDelay, HeaderOperations, HttpRoute, Mirror, Redirect, Retries, Rewrite, destination,
-    is_regex, percentage, weighted,
+    Abort, Delegate, Fault, FixedDelay, HeaderOperations, HttpRoute, Mirror, Retries, Rewrite, destination, is_regex,
+    percentage, weighted,
 };
 use crate::header::{is_header_name, is_header_value};
 use crate::reader::{Fields, Reader};
-
-/// Bytes of a direct response's body, as Istio limits it.
-const LARGEST_BODY: usize = 1 << 20;
 
 /// What Envoy and Istio know as conditions of retries; numbers are status codes.
 const RETRY_ON: [&str; 16] = [
@@ -93,40 +91,6 @@ fn delegate(reader: &Reader<'_>) -> Option<Delegate> {
     Some(Delegate { name: name?, namespace })
 }
 
-fn redirect(reader: &Reader<'_>) -> Option<Redirect> {
-    let fields = reader.fields()?;
-    let code =
-        fields.take("redirectCode").and_then(|code| code.number(300, 399)).and_then(|code| u16::try_from(code).ok());
-    fields.not_supported(&["derivePort"]);
-    let redirect = Redirect {
-        uri: fields.text("uri"),
-        authority: fields.text("authority"),
-        port: fields.port("port"),
-        scheme: fields.text("scheme"),
-        code: code.unwrap_or(301),
-    };
-    fields.finish(&["uri", "authority", "port", "derivePort", "scheme", "redirectCode"]);
-    Some(redirect)
-}
-
-fn direct_response(reader: &Reader<'_>) -> Option<(u16, String)> {
-    let fields = reader.fields()?;
-    let status = fields.require("status").and_then(|status| status.number(200, 599));
-    let body = fields.fields("body").and_then(|body| {
-        let string = body.take("string");
-        body.not_supported(&["bytes"]);
-        body.finish(&["string"]);
-        let text = string.as_ref()?.text()?;
-        if text.len() > LARGEST_BODY {
-            string?.report(format!("the text has {} bytes; at most {LARGEST_BODY} are taken", text.len()), "");
-            return None;
-        }
-        Some(text)
-    });
-    fields.finish(&["status", "body"]);
-    Some((u16::try_from(status?).ok()?, body.unwrap_or_default()))
-}
-
 fn rewrite(reader: &Reader<'_>) -> Option<Rewrite> {
     let fields = reader.fields()?;
     let uri_regex = fields.fields("uriRegexRewrite").and_then(|regex| {
@@ -161,10 +125,22 @@ fn retries(reader: &Reader<'_>) -> Option<Retries> {
         per_try_timeout: fields.duration("perTryTimeout"),
         retry_on,
         backoff: fields.duration("backoff"),
+        again_at_previous_hosts: !flag(&fields, "retryIgnorePreviousHosts", true),
+        remote_localities: flag(&fields, "retryRemoteLocalities", false),
     };
-    fields.not_supported(&["retryRemoteLocalities", "retryIgnorePreviousHosts"]);
-    fields.finish(&["attempts", "perTryTimeout", "retryOn", "backoff"]);
+    fields.finish(&[
+        "attempts",
+        "perTryTimeout",
+        "retryOn",
+        "backoff",
+        "retryIgnorePreviousHosts",
+        "retryRemoteLocalities",
+    ]);
     Some(retries)
+}
+
+fn flag(fields: &Fields<'_>, name: &str, default: bool) -> bool {
+    fields.take(name).and_then(|flag| flag.flag()).unwrap_or(default)
 }
 
 fn fault(reader: &Reader<'_>) -> Option<Fault> {
@@ -234,8 +210,9 @@ fn grpc_status(reader: &Reader<'_>) -> Option<u32> {
 }
 
 fn mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
-    let percent = percentage(fields, "mirrorPercentage").unwrap_or(100.0);
-    fields.not_supported(&["mirrorPercent"]);
+    let older = ["mirrorPercent", "mirror_percent"].iter().find_map(|name| fields.take(name));
+    let older = older.and_then(|percent| percent.decimal(0.0, 100.0));
+    let percent = percentage(fields, "mirrorPercentage").or(older).unwrap_or(100.0);
     let mut mirrors: Vec<Mirror> = fields
         .take("mirror")
         .and_then(|one| destination(&one))
@@ -249,6 +226,8 @@ fn mirrors(fields: &Fields<'_>) -> Vec<Mirror> {
         mirror.finish(&["destination", "percentage"]);
         mirrors.extend(target.map(|destination| Mirror { destination, percent }));
     }
+    // A share of nothing is no mirror.
+    mirrors.retain(|mirror| mirror.percent > 0.0);
     mirrors
 }
 

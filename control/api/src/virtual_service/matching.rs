@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{HttpMatch, StringMatch, is_regex};
 use crate::reader::Reader;
+use crate::yaml::{Node, Value};
 
 pub(super) fn http_match(reader: &Reader<'_>) -> Option<HttpMatch> {
     let fields = reader.fields()?;
@@ -22,9 +23,8 @@ pub(super) fn http_match(reader: &Reader<'_>) -> Option<HttpMatch> {
         source_labels: fields.text_map("sourceLabels"),
         source_namespace: fields.text("sourceNamespace"),
         gateways: fields.texts("gateways"),
+        stat_prefix: fields.text("statPrefix").unwrap_or_default(),
     };
-    // Names statistics of its own, which the standard metrics do not have.
-    fields.take("statPrefix");
     fields.finish(&[
         "name",
         "uri",
@@ -44,13 +44,28 @@ pub(super) fn http_match(reader: &Reader<'_>) -> Option<HttpMatch> {
     Some(matches)
 }
 
-/// An empty match asks only that the thing is there.
+/// Headers or parameters by name. Claims of tokens are named like headers, and are no headers.
 fn named(reader: &Reader<'_>) -> BTreeMap<String, Option<StringMatch>> {
-    let condition = |reader: &Reader<'_>| match reader.entries().is_empty() {
-        true => None,
-        false => string_match(reader),
+    let one = |(name, one): (String, Reader<'_>)| {
+        if name.is_empty() || name.starts_with('@') {
+            let why = if name.is_empty() { "the name is missing" } else { "claims of tokens are not supported yet" };
+            one.report(why, "");
+            return None;
+        }
+        let condition = if asks_for_presence(&one) { None } else { string_match(&one) };
+        Some((name, condition))
     };
-    reader.entries().into_iter().map(|(name, one)| (name, condition(&one))).collect()
+    reader.entries().into_iter().filter_map(one).collect()
+}
+
+/// An empty match asks only that the thing is there, and so does the expression `*`, which is none.
+fn asks_for_presence(reader: &Reader<'_>) -> bool {
+    if matches!(reader.node.value, Value::Null) {
+        return true;
+    }
+    let entries = reader.entries();
+    let star = |node: &Node| matches!(&node.value, Value::Text(text) if text == "*");
+    entries.iter().all(|(name, value)| name == "regex" && star(value.node))
 }
 
 pub(super) fn string_match(reader: &Reader<'_>) -> Option<StringMatch> {

@@ -1,11 +1,13 @@
 //! Clusters and their endpoints.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
-    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbPolicy, TransportSocketMatch,
+    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, DnsLookupFamily, EdsClusterConfig, LbConfig, LbPolicy,
+    OriginalDstLbConfig, TransportSocketMatch,
 };
 use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, OutlierDetection as OutlierMessage, UpstreamConnectionOptions,
@@ -37,10 +39,10 @@ use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::util::pack_any;
 use orrery_api::{ClientTlsMode, ConnectionPool, Key, Labels, LoadBalancer, MtlsMode, OutlierDetection, TrafficPolicy};
 
-use super::value::{address, ads, duration, fields, file, list, metadata, number, object, text};
+use super::value::{address, ads, duration, fields, file, ip_address, list, metadata, number, object, text};
 use crate::compile::Compiled;
 use crate::policy::{HostRules, mtls_mode, rules_for};
-use crate::proxy::{Audience, Interception, Proxy, Secrets};
+use crate::proxy::{Audience, Interception, Proxy, ProxyKind, Secrets};
 use crate::registry::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
 use crate::world::World;
 
@@ -63,25 +65,42 @@ pub(super) fn outbound_name(port: u16, subset: &str, host: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ClusterKey {
     host: String,
+    namespace: String,
+    /// Ports that are wanted; `None`: all.
+    ports: Option<BTreeSet<u16>>,
+    /// Connections go where they were going.
+    found_by_callers: bool,
     /// The destination rules that hold.
     rules: Vec<Key>,
     secrets: Secrets,
 }
 
 impl ClusterKey {
-    /// The clusters of a service as an audience has them.
-    pub(crate) fn of(world: &World, audience: &Audience, service: &RegistryService) -> Self {
+    /// The clusters of some ports of a service as an audience has them.
+    pub(crate) fn of(world: &World, audience: &Audience, service: &RegistryService, ports: &BTreeSet<u16>) -> Self {
+        let is_all = service.ports.iter().all(|port| ports.contains(&port.number));
+        let redirected = audience.interception == Interception::Redirect && audience.kind == ProxyKind::Sidecar;
         let rules = rules_for(world, &service.host, &service.namespace, &audience.namespace);
         let rules = rules.map(|rules| rules.keys.into_iter().cloned().collect()).unwrap_or_default();
-        Self { host: service.host.clone(), rules, secrets: audience.secrets.clone() }
+        Self {
+            host: service.host.clone(),
+            namespace: service.namespace.clone(),
+            ports: (!is_all).then(|| ports.clone()),
+            found_by_callers: redirected && service.is_headless(),
+            rules,
+            secrets: audience.secrets.clone(),
+        }
     }
 }
 
 /// Clusters for all ports and subsets of a service, and their endpoints.
 pub(crate) fn of_key(world: &World, key: &ClusterKey, compiled: &mut Compiled) {
-    let Some(service) = world.registry().service(&key.host) else { return };
+    let Some(service) = world.registry().service_in(&key.host, &key.namespace) else { return };
     let host_rules = HostRules::of_keys(world, &key.rules);
-    for port in service.ports.iter().filter(|port| port.protocol != PortProtocol::Udp) {
+    let is_wanted = |port: &&ServicePortInfo| {
+        port.protocol != PortProtocol::Udp && key.ports.as_ref().is_none_or(|ports| ports.contains(&port.number))
+    };
+    for port in service.ports.iter().filter(is_wanted) {
         let target = Target { world, key, service, port, rules: host_rules.as_ref() };
         target.add(compiled, "", None, None);
         for subset in host_rules.iter().flat_map(|rules| &rules.subsets) {
@@ -124,21 +143,27 @@ fn from_proxy() -> BindConfig {
 }
 
 /// The cluster of an inbound port: the application.
-pub(super) fn inbound(proxy: &Proxy, service: &RegistryService, port: &ServicePortInfo, target: u16) -> Cluster {
-    let name = format!("inbound|{}||", port.number);
-    let to = proxy.app_address.unwrap_or(proxy.address);
-    let endpoint = lb_endpoint(address(&to.to_string(), target), None, 1);
+pub(super) fn inbound(
+    proxy: &Proxy,
+    service: &RegistryService,
+    port: &ServicePortInfo,
+    name: &str,
+    to: SocketAddr,
+    pool: Option<&ConnectionPool>,
+) -> Cluster {
+    let name = name.to_owned();
+    let endpoint = lb_endpoint(ip_address(to.ip(), to.port()), None, 1);
     let group = LocalityLbEndpoints { lb_endpoints: vec![endpoint], ..Default::default() };
     Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
         connect_timeout: duration(CONNECT_TIMEOUT),
-        circuit_breakers: breakers(None),
+        circuit_breakers: breakers(pool),
         load_assignment: Some(ClusterLoadAssignment {
             cluster_name: name.clone(),
             endpoints: vec![group],
             ..Default::default()
         }),
-        typed_extension_protocol_options: http_options(port.protocol, None),
+        typed_extension_protocol_options: http_options(port.protocol, pool),
         upstream_bind_config: (proxy.interception == Interception::Redirect && proxy.address.is_ipv4())
             .then(from_proxy),
         metadata: metadata(vec![("istio", fields(vec![("services", services(service))]))]),
@@ -166,10 +191,16 @@ impl Target<'_> {
             .collect();
         let assignment = self.assignment(&name, &endpoints);
         let cluster = self.cluster(&name, subset, policy, &endpoints, &assignment);
-        if self.service.finding == Finding::Listed {
+        if self.service.finding == Finding::Listed && !self.key.found_by_callers {
             compiled.add(&name, &assignment);
         }
         compiled.add(&name, &cluster);
+    }
+
+    /// Connections that keep their own destination go to the port that the service names.
+    fn port_override(&self) -> Option<LbConfig> {
+        let upstream_port_override = number(self.port.target?.into());
+        Some(LbConfig::OriginalDstLbConfig(OriginalDstLbConfig { upstream_port_override, ..Default::default() }))
     }
 
     fn cluster(
@@ -193,16 +224,25 @@ impl Target<'_> {
             istio.push(("subset", text(subset)));
         }
         let discovery = match (self.service.finding, &effective.load_balancer) {
-            (Finding::OriginalDestination, _) | (_, Some(LoadBalancer::Passthrough)) => DiscoveryType::OriginalDst,
+            (Finding::OriginalDestination | Finding::Requested, _) | (_, Some(LoadBalancer::Passthrough)) => {
+                DiscoveryType::OriginalDst
+            }
+            (Finding::Listed, _) if self.key.found_by_callers => DiscoveryType::OriginalDst,
             (Finding::Listed, _) => DiscoveryType::Eds,
+            // Without an endpoint there is no name to look up.
+            (Finding::Dns | Finding::DnsRoundRobin, _) if endpoints.is_empty() => DiscoveryType::Static,
             (Finding::Dns, _) => DiscoveryType::StrictDns,
+            (Finding::DnsRoundRobin, _) => DiscoveryType::LogicalDns,
         };
+        let named = matches!(discovery, DiscoveryType::StrictDns | DiscoveryType::LogicalDns);
         let eds = EdsClusterConfig { eds_config: ads(), service_name: name.to_owned() };
         Cluster {
             name: name.to_owned(),
             cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
             eds_cluster_config: (discovery == DiscoveryType::Eds).then_some(eds),
-            load_assignment: (discovery == DiscoveryType::StrictDns).then(|| assignment.clone()),
+            load_assignment: named.then(|| assignment.clone()),
+            dns_lookup_family: if named { DnsLookupFamily::V4Preferred.into() } else { 0 },
+            lb_config: (discovery == DiscoveryType::OriginalDst).then(|| self.port_override()).flatten(),
             lb_policy: if discovery == DiscoveryType::OriginalDst {
                 LbPolicy::ClusterProvided.into()
             } else {
@@ -284,10 +324,9 @@ impl Target<'_> {
     fn mesh_tls(&self, subset: &str, endpoints: &[&ServiceEndpoint]) -> TransportSocket {
         let domain = &self.world.settings().trust_domain;
         let mut identities: BTreeSet<String> = self.service.subject_alt_names.iter().cloned().collect();
-        if identities.is_empty() {
-            let id = |e: &&ServiceEndpoint| format!("spiffe://{domain}/ns/{}/sa/{}", e.namespace, e.service_account);
-            identities.extend(endpoints.iter().map(id));
-        }
+        let id = |e: &&ServiceEndpoint| format!("spiffe://{domain}/ns/{}/sa/{}", e.namespace, e.service_account);
+        let named = !identities.is_empty();
+        identities.extend(endpoints.iter().filter(|endpoint| endpoint.in_mesh || !named).map(id));
         let names = identities.into_iter().map(|identity| SubjectAltNameMatcher {
             san_type: if identity.starts_with("spiffe://") { SanType::Uri.into() } else { SanType::Dns.into() },
             matcher: Some(StringMatcher { match_pattern: Some(MatchPattern::Exact(identity)), ..Default::default() }),

@@ -55,7 +55,7 @@ pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
 fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &Server)]) -> Vec<VirtualHost> {
     let mut hosts: BTreeMap<String, VirtualHost> = BTreeMap::new();
     for (gateway, server) in servers {
-        let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway };
+        let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway, has_tls: false };
         for (key, named) in world.index().bound_to(gateway) {
             let Some((object, service)) = world.virtual_service(key) else { continue };
             if !service.export_to.includes(&key.namespace, &proxy.namespace) {
@@ -73,7 +73,12 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
             }
         }
     }
-    hosts.into_values().collect()
+    let mut hosts: Vec<VirtualHost> = hosts.into_values().collect();
+    for host in &mut hosts {
+        // What takes everything of one virtual service must not hide the routes of the next.
+        host.routes.sort_by_key(route::takes_everything);
+    }
+    hosts
 }
 
 /// The narrower of a virtual service's host and a server's hosts, where they meet.

@@ -101,12 +101,12 @@ fn filter(name: &str, config: Any) -> HttpFilter {
     HttpFilter { name: name.to_owned(), config_type: Some(HttpConfig::TypedConfig(config)), ..Default::default() }
 }
 
-/// Looks for TLS and for HTTP before a chain is chosen.
-pub(super) fn inspectors() -> Vec<ListenerFilter> {
-    vec![
-        listener_filter("envoy.filters.listener.tls_inspector", pack_any(TlsInspector::default())),
-        listener_filter("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default())),
-    ]
+/// Looks for TLS, and for HTTP, before a chain is chosen.
+pub(super) fn inspectors(tls: bool, http: bool) -> Vec<ListenerFilter> {
+    let tls = tls.then(|| listener_filter("envoy.filters.listener.tls_inspector", pack_any(TlsInspector::default())));
+    let http =
+        http.then(|| listener_filter("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default())));
+    tls.into_iter().chain(http).collect()
 }
 
 /// Asks the kernel where a redirected connection was going, and keeps the connection on this listener.

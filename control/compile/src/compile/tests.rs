@@ -163,11 +163,11 @@ metadata: {name: part, namespace: team}
 spec:
   http:
   - name: inside
-    match: [{uri: {prefix: /reviews/1}}, {uri: {exact: /elsewhere}}]
+    match: [{uri: {prefix: /reviews/1}}, {uri: {exact: /reviews/2}}]
     corsPolicy: {allowOrigins: [{exact: 'https://a.io'}], allowMethods: [GET, PUT], maxAge: 1m}
     route: [{destination: {host: reviews.default.svc.cluster.local}}]
   - name: outside
-    match: [{uri: {prefix: /other}}]
+    match: [{uri: {prefix: /reviews/3}}, {uri: {prefix: /other}}]
     route: [{destination: {host: reviews.default.svc.cluster.local}}]
 ";
 
@@ -179,7 +179,7 @@ fn a_delegate_has_the_routes_that_lie_within_the_delegating_one() {
     let routes: RouteConfiguration = get(&compile(&world, &proxy(Interception::None)), "http_proxy");
     let host = routes.virtual_hosts.iter().find(|host| host.name == "reviews.default.svc.cluster.local:9080").unwrap();
     let names: Vec<&str> = host.routes.iter().map(|route| route.name.as_str()).collect();
-    assert_eq!(names, ["root-inside", ""], "{:#?}", host.routes);
+    assert_eq!(names, ["root-inside", "root-inside", ""], "{:#?}", host.routes);
     let text = format!("{:?}", host.routes[0]);
     assert!(text.contains("/reviews/1") && text.contains("seconds: 3"), "its match and the root's timeout: {text}");
     let cors = &host.routes[0].typed_per_filter_config["envoy.filters.http.cors"];

@@ -7,6 +7,7 @@ use orrery_resource::Name;
 
 use super::{ProxyId, ViewId};
 use crate::build::cluster::ClusterKey;
+use crate::build::outbound::Address;
 use crate::fact::{Fact, Touched};
 use crate::names::covers;
 
@@ -19,6 +20,8 @@ pub(super) enum Unit {
     Part(ViewId, Name),
     /// A route table of a view.
     Table(ViewId, Name),
+    /// An outbound listener of a view.
+    Listener(ViewId, Address),
     /// What a view has whatever hosts there are.
     Frame(ViewId),
     /// A proxy's own resources.
@@ -112,6 +115,7 @@ fn is_covered(fact: &Fact, touched: &Touched) -> bool {
         | Fact::Kind(_)
         | Fact::Namespaced(..)
         | Fact::Bound(_)
+        | Fact::Destination(_)
         | Fact::Service(_)
         | Fact::Endpoints(_)
         | Fact::Services

@@ -1,6 +1,6 @@
 //! A view: the outbound resources of all proxies that see the mesh alike, made from parts, one a host.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use orrery_resource::{Difference, Layer, Name, Resource, ResourceType};
@@ -8,6 +8,7 @@ use orrery_resource::{Difference, Layer, Name, Resource, ResourceType};
 use super::table::Draft;
 use super::{Placed, ProxyId};
 use crate::build::cluster::ClusterKey;
+use crate::build::outbound::{Address, Piece};
 use crate::proxy::Audience;
 
 /// What one host adds to a view.
@@ -17,8 +18,8 @@ pub(crate) struct Part {
     pub(crate) clusters: Option<Arc<ClusterKey>>,
     /// Virtual hosts, each for its table.
     pub(crate) hosts: Vec<Draft>,
-    /// Listeners of its own.
-    pub(crate) listeners: Vec<Placed>,
+    /// What it adds to listeners.
+    pub(crate) pieces: Vec<Piece>,
     /// Ports on which requests for it come.
     pub(crate) ports: BTreeSet<u16>,
     /// It is no service: it has its virtual hosts on the ports of others.
@@ -35,8 +36,8 @@ pub(super) struct View {
     pub(super) tables: BTreeMap<Name, BTreeSet<(bool, Name)>>,
     /// How many parts have a port.
     ports: BTreeMap<u16, usize>,
-    /// Two services may share an address: the first host's listener counts.
-    listeners: HashMap<Name, BTreeMap<Name, Arc<Resource>>>,
+    /// Hosts of the parts with pieces of a listener, in the order in which they claim connections.
+    pub(super) listeners: BTreeMap<Address, BTreeSet<Name>>,
     /// Names of the resources that the frame made.
     pub(super) frame: Vec<Placed>,
     pub(super) layer: Layer,
@@ -44,6 +45,7 @@ pub(super) struct View {
     /// The layer when changes were last taken.
     told: Layer,
     pub(super) stale_tables: BTreeSet<Name>,
+    pub(super) stale_listeners: BTreeSet<Address>,
     pub(super) stale_frame: bool,
 }
 
@@ -55,12 +57,13 @@ impl View {
             parts: BTreeMap::new(),
             tables: BTreeMap::new(),
             ports: BTreeMap::new(),
-            listeners: HashMap::new(),
+            listeners: BTreeMap::new(),
             frame: Vec::new(),
             layer: Layer::default(),
             changed: Difference::default(),
             told: Layer::default(),
             stale_tables: BTreeSet::new(),
+            stale_listeners: BTreeSet::new(),
             stale_frame: true,
         }
     }
@@ -105,18 +108,18 @@ impl View {
     /// Puts a part in the place of the host's last one, which it returns; its clusters are the caller's business.
     pub(super) fn put(&mut self, host: &Name, part: Option<Part>) -> Option<Part> {
         let last = self.parts.remove(host);
-        let ports = self.ports();
         for old in last.iter() {
             self.unlist(host, old);
         }
         if let Some(part) = part {
             self.list(host, &part);
             self.mark_tables(last.as_ref(), &part);
+            self.mark_listeners(last.as_ref(), &part);
             self.parts.insert(Arc::clone(host), part);
         } else if let Some(last) = &last {
             self.mark_tables(None, last);
+            self.mark_listeners(None, last);
         }
-        self.stale_frame |= ports != self.ports();
         last
     }
 
@@ -128,10 +131,8 @@ impl View {
             let hosts = self.tables.entry(Arc::clone(&draft.table)).or_default();
             hosts.insert((part.unregistered, Arc::clone(host)));
         }
-        for (_, name, resource) in &part.listeners {
-            let claims = self.listeners.entry(Arc::clone(name)).or_default();
-            claims.insert(Arc::clone(host), Arc::clone(resource));
-            self.elect(name);
+        for piece in &part.pieces {
+            self.listeners.entry(piece.address).or_default().insert(Arc::clone(host));
         }
     }
 
@@ -147,23 +148,23 @@ impl View {
                 hosts.remove(&(part.unregistered, Arc::clone(host)));
             }
         }
-        for (_, name, _) in &part.listeners {
-            if let Some(claims) = self.listeners.get_mut(name) {
-                claims.remove(host);
+        for piece in &part.pieces {
+            if let Some(hosts) = self.listeners.get_mut(&piece.address) {
+                hosts.remove(host);
             }
-            self.elect(name);
         }
     }
 
-    /// Gives a listener's name to the first host that wants it.
-    fn elect(&mut self, name: &Name) {
-        match self.listeners.get(name).and_then(|claims| claims.values().next().cloned()) {
-            Some(first) => self.place(ResourceType::Listener, name, &first),
-            None => {
-                self.listeners.remove(name);
-                self.take(ResourceType::Listener, name);
-            }
-        }
+    /// Listeners have to be made again when a piece of them differs.
+    fn mark_listeners(&mut self, last: Option<&Part>, next: &Part) {
+        let none = Vec::new();
+        let last = last.map_or(&none, |part| &part.pieces);
+        let of = |pieces: &[Piece], address: Address| -> Vec<Piece> {
+            pieces.iter().filter(|piece| piece.address == address).cloned().collect()
+        };
+        let addresses: BTreeSet<Address> = last.iter().chain(&next.pieces).map(|piece| piece.address).collect();
+        let differing = addresses.into_iter().filter(|address| of(last, *address) != of(&next.pieces, *address));
+        self.stale_listeners.extend(differing);
     }
 
     /// Tables have to be made again when a virtual host in them differs.

@@ -15,7 +15,7 @@ type Label = (String, String, String);
 #[derive(Debug)]
 pub(crate) struct Members {
     domain: String,
-    /// Services and ServiceEntries by host. Services are first in the order of keys: they know more.
+    /// Services and ServiceEntries by host.
     definers: HashMap<String, BTreeSet<Key>>,
     /// Pods and WorkloadEntries by each of their labels.
     workloads: HashMap<Label, BTreeSet<Key>>,
@@ -53,9 +53,9 @@ impl Members {
         std::mem::take(&mut self.flipped)
     }
 
-    /// The object that says what a service is.
-    pub(crate) fn definer(&self, host: &str) -> Option<&Key> {
-        self.definers.get(host)?.first()
+    /// The objects that say what the services of a host are.
+    pub(crate) fn definers(&self, host: &str) -> impl Iterator<Item = &Key> {
+        self.definers.get(host).into_iter().flatten()
     }
 
     /// Workloads of a namespace that a selector may take: those with its rarest label.

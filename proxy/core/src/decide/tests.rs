@@ -114,7 +114,7 @@ fn answers_of_routes_get_the_routes_header_changes() {
 
 #[test]
 fn a_split_without_weights_has_no_destination() {
-    let cluster = |name: &str, weight| WeightedCluster { name: name.into(), weight, header_ops: HeaderOps::default() };
+    let cluster = |name: &str, weight| WeightedCluster::plain(name.into(), weight);
     for (weights, expected) in [([0, 0], None), ([0, 3], Some("b")), ([5, 0], Some("a"))] {
         let forward = Forward {
             clusters: vec![cluster("a", weights[0]), cluster("b", weights[1])],

@@ -2,10 +2,9 @@ use http::{HeaderName, Method, StatusCode};
 use regex::Regex;
 
 use super::*;
-use crate::route::HeaderOps;
 
 fn cluster(name: &str, weight: u32) -> WeightedCluster {
-    WeightedCluster { name: name.into(), weight, header_ops: HeaderOps::default() }
+    WeightedCluster::plain(name.into(), weight)
 }
 
 #[test]
@@ -34,7 +33,7 @@ fn paths_are_rewritten() {
     for (rewrite, matched, path, query, expected) in [
         (to("/new"), prefix("/old"), "/old/x", None, "/new/x"),
         (to("/new"), prefix("/old"), "/old", Some("a=1"), "/new?a=1"),
-        (to("/"), prefix("/old"), "/old/x", None, "/x"),
+        (to("/"), prefix("/old"), "/old/x", None, "//x"),
         (to("/"), prefix("/old"), "/old", None, "/"),
         (to("/"), prefix("/old/"), "/old/x", None, "/x"),
         (to("/new"), exact("/old"), "/old", None, "/new"),
@@ -86,16 +85,43 @@ fn redirects_say_where() {
     let https = Redirect { scheme: Some("https".into()), ..plain.clone() };
     for (redirect, expected) in [
         (plain.clone(), "http://a.com:8080/old/x?q=1"),
-        (https.clone(), "https://a.com/old/x?q=1"),
-        (Redirect { port: Some(443), ..https.clone() }, "https://a.com/old/x?q=1"),
+        (https.clone(), "https://a.com:8080/old/x?q=1"),
+        (Redirect { port: Some(443), ..https.clone() }, "https://a.com:443/old/x?q=1"),
         (Redirect { port: Some(8443), ..https }, "https://a.com:8443/old/x?q=1"),
         (Redirect { host: Some("b.com".into()), ..plain.clone() }, "http://b.com/old/x?q=1"),
+        (Redirect { path: Some(PathRewrite::Full("/n?a=b".into())), ..plain.clone() }, "http://a.com:8080/n?a=b"),
+        (Redirect { path: Some(PathRewrite::Full("/n".into())), ..plain.clone() }, "http://a.com:8080/n?q=1"),
         (
             Redirect { strip_query: true, path: Some(PathRewrite::Prefix("/new".into())), ..plain },
             "http://a.com:8080/new/x",
         ),
     ] {
         assert_eq!(location(&redirect, &prefix("/old"), &request), expected, "{redirect:?}");
+    }
+}
+
+#[test]
+fn the_old_scheme_s_own_port_does_not_stay() {
+    let headers = HeaderMap::new();
+    let to = |scheme: &str| Redirect {
+        scheme: Some(scheme.into()),
+        host: None,
+        port: None,
+        path: None,
+        status: StatusCode::FOUND,
+        strip_query: false,
+    };
+    for (from, authority, scheme, expected) in [
+        ("http", "a.com:80", "https", "https://a.com/"),
+        ("http", "a.com:443", "https", "https://a.com:443/"),
+        ("https", "a.com:443", "http", "http://a.com/"),
+        ("http", "a.com:80", "http", "http://a.com:80/"),
+        ("http", "[::1]:80", "https", "https://[::1]/"),
+        ("http", "a.com", "https", "https://a.com/"),
+    ] {
+        let request =
+            RequestView { method: &Method::GET, scheme: from, authority, path: "/", query: None, headers: &headers };
+        assert_eq!(location(&to(scheme), &prefix("/"), &request), expected, "{from} {authority} {scheme}");
     }
 }
 

@@ -122,7 +122,7 @@ fn route(config: &HopConfig, cluster: &str) -> Route {
         avoid_previous_hosts: true,
     };
     let forward = Forward {
-        clusters: vec![WeightedCluster { name: cluster.into(), weight: 1, header_ops: HeaderOps::default() }],
+        clusters: vec![WeightedCluster::plain(cluster.into(), 1)],
         timeout: mesh.then_some(Duration::from_secs(15)),
         idle_timeout: None,
         retry: mesh.then_some(retry),
@@ -226,7 +226,7 @@ fn listener(config: &HopConfig, hosts: Vec<Arc<VirtualHost>>) -> Listener {
         filter: match config.mode {
             HopMode::Tcp => NetworkFilter::Tcp(Arc::new(TcpProxy {
                 stat_prefix: "hop".into(),
-                clusters: vec![WeightedCluster { name: "up".into(), weight: 1, header_ops: HeaderOps::default() }],
+                clusters: vec![WeightedCluster::plain("up".into(), 1)],
                 idle_timeout: None,
                 access_log: None,
             })),

@@ -195,7 +195,7 @@ pub(crate) fn cluster(name: &str, addresses: &[SocketAddr]) -> Cluster {
 
 pub(crate) fn forward(cluster: &str) -> Forward {
     Forward {
-        clusters: vec![WeightedCluster { name: cluster.into(), weight: 1, header_ops: HeaderOps::default() }],
+        clusters: vec![WeightedCluster::plain(cluster.into(), 1)],
         timeout: None,
         idle_timeout: None,
         retry: None,

@@ -114,9 +114,7 @@ async fn the_upstream_gets_a_clean_and_rewritten_request() {
 async fn weights_split_traffic() {
     let (a, b) = (Upstream::echoing().await, Upstream::echoing().await);
     let mut split = forward("a");
-    split.clusters = [("a", 80), ("b", 20)]
-        .map(|(name, weight)| WeightedCluster { name: name.into(), weight, header_ops: HeaderOps::default() })
-        .into();
+    split.clusters = [("a", 80), ("b", 20)].map(|(name, weight)| WeightedCluster::plain(name.into(), weight)).into();
     let hosts = vec![virtual_host(&["*"], vec![route("/", RouteAction::Forward(Box::new(split)))])];
     let proxy =
         Proxy::start(outbound(manager(hosts), vec![cluster("a", &[a.address]), cluster("b", &[b.address])])).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use orrery_core::fault::Fraction;
 use orrery_core::listener::{Direction, NetworkFilter, TcpProxy};
-use orrery_core::route::{HeaderOps, PathMatch, RouteAction, WeightedCluster};
+use orrery_core::route::{PathMatch, RouteAction, WeightedCluster};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -13,7 +13,7 @@ use crate::harness::*;
 pub(crate) fn tcp_to(cluster: &str) -> NetworkFilter {
     NetworkFilter::Tcp(Arc::new(TcpProxy {
         stat_prefix: "tcp".into(),
-        clusters: vec![WeightedCluster { name: cluster.into(), weight: 1, header_ops: HeaderOps::default() }],
+        clusters: vec![WeightedCluster::plain(cluster.into(), 1)],
         idle_timeout: None,
         access_log: None,
     }))

@@ -20,7 +20,7 @@ use orrery_core::cluster::{
     UpstreamProtocol,
 };
 
-use super::plain::{duration, labels, number, origin};
+use super::plain::{duration, labels, number, origin, port};
 use super::{Result, Within, endpoint, nothing_left, refuse, tls, unpack};
 
 /// Key of the HTTP options in `typed_extension_protocol_options`.
@@ -116,19 +116,27 @@ fn discovery(cluster: &mut pb::Cluster, name: &str) -> Result<(Discovery, Endpoi
             let asked = eds.map(|eds| eds.service_name).filter(|asked| !asked.is_empty());
             Discovery::Eds(asked.unwrap_or_else(|| name.to_owned()).into())
         }
-        Ok(DiscoveryType::OriginalDst) => Discovery::OriginalDst,
+        Ok(DiscoveryType::OriginalDst) => Discovery::OriginalDst { port: original_port(cluster)? },
         Err(_) => return refuse("type", "it is none"),
     };
     Ok((discovery, endpoints))
+}
+
+/// The port that connections to their original destination go to instead of the original one.
+fn original_port(cluster: &mut pb::Cluster) -> Result<Option<u16>> {
+    let Some(LbConfig::OriginalDstLbConfig(mut config)) = cluster.lb_config.take() else { return Ok(None) };
+    let instead = config.upstream_port_override.take();
+    nothing_left(&config).within("original_dst_lb_config")?;
+    instead.map(|number| port(number.value)).transpose()
 }
 
 /// The address that connections come from; a port of zero leaves the choice to the kernel, and no other is sensible.
 fn source(cluster: &mut pb::Cluster) -> Result<Option<IpAddr>> {
     let Some(mut bind) = cluster.upstream_bind_config.take() else { return Ok(None) };
     let Some(mut from) = bind.source_address.take() else { return refuse("source_address", "it is missing") };
-    let (text, port) = (take(&mut from.address), from.port_specifier.take());
+    let (text, specified) = (take(&mut from.address), from.port_specifier.take());
     nothing_left(&bind)?;
-    match (text.parse(), port) {
+    match (text.parse(), specified) {
         (Ok(address), None | Some(PortSpecifier::PortValue(0))) => Ok(Some(address)),
         (Ok(_), Some(_)) => refuse("source_address.port_value", "it must be 0"),
         (Err(_), _) => refuse("source_address.address", format!("{text:?} is no IP address")),

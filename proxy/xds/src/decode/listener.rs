@@ -19,7 +19,7 @@ use orrery_core::listener::{
     AccessLog, Binding, Direction, FilterChain, FilterChainMatch, Inspection, Listener, NetworkFilter, OriginalDst,
     ServerNameMatch, TcpProxy, TransportProtocol,
 };
-use orrery_core::route::{HeaderOps, WeightedCluster};
+use orrery_core::route::WeightedCluster;
 use prost::Name;
 
 use super::plain::{duration, flag, limit, port, range, socket_address};
@@ -151,11 +151,15 @@ fn network_filter(filter: pb::Filter) -> Result<NetworkFilter> {
 }
 
 fn tcp_proxy(mut proxy: tcp_pb::TcpProxy) -> Result<TcpProxy> {
-    let plain = |name: String, weight| WeightedCluster { name: name.into(), weight, header_ops: HeaderOps::default() };
+    let plain = |name: String, weight| WeightedCluster::plain(name.into(), weight);
     let clusters = match proxy.cluster_specifier.take() {
         Some(ClusterSpecifier::Cluster(name)) => vec![plain(name, 1)],
         Some(ClusterSpecifier::WeightedClusters(split)) => {
-            split.clusters.into_iter().map(|cluster| plain(cluster.name, cluster.weight)).collect()
+            let clusters: Vec<_> = split.clusters.into_iter().map(|one| plain(one.name, one.weight)).collect();
+            if clusters.is_empty() {
+                return refuse("weighted_clusters", "it has no cluster");
+            }
+            clusters
         }
         None => return refuse("cluster_specifier", "it is missing"),
     };

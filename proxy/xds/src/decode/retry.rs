@@ -33,6 +33,12 @@ pub(super) fn policy(mut policy: pb::RetryPolicy) -> Result<RetryPolicy> {
             other => return refuse("retry_host_predicate", format!("{other} is not supported")),
         }
     }
+    // Endpoints of a priority that failed come after the others anyway, once they are avoided one by one.
+    if let Some(priority) = policy.retry_priority.take()
+        && priority.name != "envoy.retry_priorities.previous_priorities"
+    {
+        return refuse("retry_priority", format!("{} is not supported", priority.name));
+    }
     policy.host_selection_retry_max_attempts = 0;
     let status_codes = take(&mut policy.retriable_status_codes);
     let status_codes: Vec<u16> = status_codes.into_iter().filter_map(|code| u16::try_from(code).ok()).collect();

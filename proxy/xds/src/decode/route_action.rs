@@ -14,10 +14,11 @@ use envoy_types::pb::envoy::config::route::v3::route_action::{
     ClusterNotFoundResponseCode, ClusterSpecifier, HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy,
 };
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
+use envoy_types::pb::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier as ClusterHost;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use orrery_core::fault::Fraction;
 use orrery_core::route::{
-    Forward, HashInput, HeaderOps, HostRewrite, Mirror, PathRewrite, Redirect, RouteAction, WeightedCluster,
+    Forward, HashInput, HostRewrite, Mirror, PathRewrite, Redirect, RouteAction, WeightedCluster,
 };
 
 use super::plain::{duration, header_name, header_ops, inline, limit, number, port, runtime_fraction};
@@ -71,9 +72,7 @@ fn forward(mut route: pb::RouteAction) -> Result<Forward> {
 
 fn clusters(specifier: Option<ClusterSpecifier>) -> Result<Vec<WeightedCluster>> {
     match specifier {
-        Some(ClusterSpecifier::Cluster(name)) => {
-            Ok(vec![WeightedCluster { name: name.into(), weight: 1, header_ops: HeaderOps::default() }])
-        }
+        Some(ClusterSpecifier::Cluster(name)) => Ok(vec![WeightedCluster::plain(name.into(), 1)]),
         Some(ClusterSpecifier::WeightedClusters(mut split)) => {
             let clusters: Vec<_> = take(&mut split.clusters).into_iter().map(weighted).collect::<Result<_>>()?;
             split.total_weight = None;
@@ -97,7 +96,12 @@ fn weighted(mut cluster: ClusterWeight) -> Result<WeightedCluster> {
         take(&mut cluster.response_headers_to_add),
         take(&mut cluster.response_headers_to_remove),
     )?;
+    let host_rewrite = match cluster.host_rewrite_specifier.take() {
+        Some(ClusterHost::HostRewriteLiteral(host)) => Some(host_value(&host)?),
+        None => None,
+    };
     let decoded = WeightedCluster {
+        host_rewrite,
         name: take(&mut cluster.name).into(),
         weight: number(cluster.weight.take(), 0),
         header_ops: ops,
@@ -146,15 +150,16 @@ fn regex_rewrite(rewrite: RegexMatchAndSubstitute) -> Result<PathRewrite> {
 
 fn host_rewrite(specifier: HostRewriteSpecifier) -> Result<HostRewrite> {
     match specifier {
-        HostRewriteSpecifier::HostRewriteLiteral(host) => match HeaderValue::from_str(&host) {
-            Ok(value) => Ok(HostRewrite::Literal(value)),
-            Err(_) => refuse("host_rewrite_literal", format!("{host:?} is no host")),
-        },
+        HostRewriteSpecifier::HostRewriteLiteral(host) => host_value(&host).map(HostRewrite::Literal),
         HostRewriteSpecifier::AutoHostRewrite(_) => Ok(HostRewrite::Endpoint),
         HostRewriteSpecifier::HostRewriteHeader(_)
         | HostRewriteSpecifier::HostRewritePathRegex(_)
         | HostRewriteSpecifier::HostRewrite(_) => refuse("host_rewrite_specifier", "this proxy does not support it"),
     }
+}
+
+fn host_value(host: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(host).or_else(|_| refuse("host_rewrite_literal", format!("{host:?} is no host")))
 }
 
 fn mirror(mut policy: RequestMirrorPolicy) -> Result<Mirror> {
