@@ -22,6 +22,8 @@ pub(super) fn take(
     path: &mut Vec<String>,
 ) -> Result<Arc<FilterChain>, Outcome> {
     let bound_at = match proxy.node.kind {
+        // Calls to the loopback are not redirected: what listens there takes them.
+        NodeKind::Sidecar if destination.ip().is_loopback() => destination,
         NodeKind::Sidecar => REDIRECTED_TO,
         NodeKind::Gateway => destination,
     };

@@ -70,7 +70,8 @@ fn requested(
 
 fn connected(proxy: &mut CoreProxy, cluster: &mut Cluster, tcp: &Tcp, turn: Turn) -> Result<Answer, String> {
     let tls = tcp_tls(tcp);
-    let target = tcp.to.as_deref().or_else(|| tls.as_ref()?.sni.as_deref()).map(str::to_owned);
+    let target = tcp.to.as_deref().or_else(|| tls.as_ref()?.sni.as_deref());
+    let target = target.map(|target| cluster.with_facts(target)).transpose()?;
     let destination = proxy.destination(cluster, target.as_deref(), tcp.port);
     let mut path = Vec::new();
     let chain = match arrive(proxy, destination, tls.as_ref(), b"\0opaque", &mut path) {

@@ -156,13 +156,17 @@ pub(super) fn receive(
     };
     path.push(format!("cluster {name}"));
     let endpoint = match upstream.discovery {
-        Discovery::OriginalDst => None,
+        Discovery::OriginalDst { .. } => None,
         Discovery::Static | Discovery::Eds(_) | Discovery::StrictDns | Discovery::LogicalDns => {
             Some(choose(proxy, &upstream, hash).ok_or(Reject::NoEndpoint)?)
         }
     };
+    let own_port = match upstream.discovery {
+        Discovery::OriginalDst { port: Some(port) } => port,
+        _ => destination.port(),
+    };
     let address = match endpoint.as_ref().map(|endpoint| (endpoint.host.as_ref(), endpoint.address)) {
-        None => destination,
+        None => SocketAddr::new(destination.ip(), own_port),
         Some((None, address)) => address,
         Some((Some(host), address)) => SocketAddr::new(cluster.resolve(host, &proxy.node.namespace), address.port()),
     };
