@@ -42,6 +42,7 @@ pub(crate) struct Response {
 /// What a backend got.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
+    pub(crate) at: std::net::IpAddr,
     /// All names of who got it.
     pub(crate) by: BTreeSet<Name>,
     /// `None` for opaque bytes.

@@ -184,6 +184,8 @@ pub(crate) struct Expect {
     pub(crate) backend: Option<Name>,
     #[serde(default)]
     pub(crate) backends: BTreeMap<Name, f64>,
+    /// How many different pods or hosts answered.
+    pub(crate) distinct: Option<usize>,
     pub(crate) request: Option<Seen>,
     #[serde(default)]
     pub(crate) requests: BTreeMap<Name, Seen>,

@@ -3,7 +3,7 @@
 mod heads;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::answer::{Answer, End, Received};
 use crate::case::{Call, Expect, Mirrors, Name, OneOrMany, Outcome, Upstream};
@@ -25,6 +25,12 @@ pub(crate) fn call(call: &Call, answers: &[Answer], facts: &Facts) -> Vec<String
         }
     }
     shares(&expect.backends, answers, facts.errors, &mut wrong);
+    if let Some(distinct) = expect.distinct {
+        let at: BTreeSet<_> = answers.iter().filter_map(Answer::backend).map(|got| got.at).collect();
+        if at.len() != distinct {
+            wrong.push(format!("expected answers of {distinct} different backends, got {at:?}"));
+        }
+    }
     statuses(expect, answers, facts.errors, &mut wrong);
     mirrors(expect, answers, facts.errors, &mut wrong);
     wrong

@@ -113,8 +113,9 @@ impl Eligible {
         let mut best = self.weighted(random());
         for _ in 1..choices {
             let other = self.weighted(random());
-            // Cross-multiplied: load / weight without division. A draw of the same endpoint changes nothing.
-            let cost = |at: usize, other: usize| (u64::from(load(self.positions[at])) + 1) * self.weight(other);
+            // Cross-multiplied: load / weight without division. Draws follow weights already, so that among idle
+            // endpoints the first draw stands. A draw of the same endpoint changes nothing.
+            let cost = |at: usize, other: usize| u64::from(load(self.positions[at])) * self.weight(other);
             if cost(other, best) < cost(best, other) {
                 best = other;
             }

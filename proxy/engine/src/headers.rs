@@ -2,6 +2,8 @@
 //!
 //! Not those of metadata exchange (`peer`) and of tracing (`trace`).
 
+use std::net::IpAddr;
+
 use http::header::SERVER;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -33,40 +35,57 @@ const INTERNAL: [&str; 12] = [
     "x-envoy-upstream-rq-per-try-timeout-ms",
 ];
 
-/// Everything before routing: request id, forwarding headers, and at an edge the removal of internal ones.
-pub(crate) fn prepare(parts: &mut Parts, connection: &Connection) {
-    let manager: &HttpConnectionManager = &connection.manager;
+/// Who calls, as far as headers tell of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    pub address: IpAddr,
+    /// It came to us in TLS.
+    pub encrypted: bool,
+}
+
+/// Everything before routing: request id, forwarding headers, and at an edge the removal of internal ones. `random`
+/// gives a fresh number at each call.
+pub fn prepare(parts: &mut Parts, manager: &HttpConnectionManager, client: Client, mut random: impl FnMut() -> u64) {
     let headers = &mut parts.headers;
     match manager.forwarded_for {
         ForwardedFor::Trust => {
             if !headers.contains_key(FORWARDED_PROTO) {
-                headers.insert(FORWARDED_PROTO, scheme_value(connection));
+                headers.insert(FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
             }
         }
         ForwardedFor::UseRemoteAddress => {
             for name in INTERNAL {
                 headers.remove(name);
             }
-            append_client(headers, connection);
-            headers.insert(FORWARDED_PROTO, scheme_value(connection));
+            append_client(headers, client.address);
+            headers.insert(FORWARDED_PROTO, HeaderValue::from_static(client.scheme()));
         }
     }
     if manager.generate_request_id && !headers.contains_key(REQUEST_ID) {
-        headers.insert(REQUEST_ID, request_id(connection.worker.random(), connection.worker.random()));
+        headers.insert(REQUEST_ID, request_id(random(), random()));
     }
 }
 
-fn scheme_value(connection: &Connection) -> HeaderValue {
-    HeaderValue::from_static(scheme(connection))
+impl Client {
+    /// `http` or `https`, as it came to us.
+    pub fn scheme(self) -> &'static str {
+        if self.encrypted { "https" } else { "http" }
+    }
+}
+
+/// Who calls on a connection.
+pub(crate) fn client(connection: &Connection) -> Client {
+    let downstream = &connection.downstream;
+    Client { address: downstream.addresses.peer.ip(), encrypted: downstream.tls.is_some() }
 }
 
 /// `http` or `https`, as the client came to us.
 pub(crate) fn scheme(connection: &Connection) -> &'static str {
-    if connection.downstream.tls.is_some() { "https" } else { "http" }
+    client(connection).scheme()
 }
 
-fn append_client(headers: &mut HeaderMap, connection: &Connection) {
-    let client = connection.downstream.addresses.peer.ip().to_string();
+fn append_client(headers: &mut HeaderMap, client: IpAddr) {
+    let client = client.to_string();
     let all = match headers.get(FORWARDED_FOR).and_then(|before| before.to_str().ok()) {
         Some(before) => format!("{before},{client}"),
         None => client,

@@ -9,7 +9,7 @@ mod body;
 mod connection;
 mod engine;
 mod exchange;
-mod headers;
+pub mod headers;
 pub mod hop;
 mod live;
 mod mirror;

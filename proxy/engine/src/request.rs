@@ -62,7 +62,7 @@ async fn run(
     let manager = &connection.manager;
     let tunnel = normalise(&mut parts, manager).inspect_err(|_| record.describe(&parts, None))?;
     let exchanged = meet_peer(connection, &mut parts.headers, record);
-    headers::prepare(&mut parts, connection);
+    headers::prepare(&mut parts, manager, headers::client(connection), || connection.worker.random());
     let span = match &manager.tracing {
         Some(tracing) => trace::begin(&mut parts.headers, tracing, || connection.worker.chance()),
         None => None,

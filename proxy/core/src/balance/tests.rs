@@ -81,6 +81,8 @@ fn random_and_idle_least_request_follow_weights() {
     assert!((7_800..=8_200).contains(&drawn[&0]), "{drawn:?}");
     let even = counts(&Eligible::of(&healthy(&[1, 1]), |_| false, 0), Balancing::LeastRequest { choices: 2 }, 10_000);
     assert!((4_800..=5_200).contains(&even[&0]), "{even:?}");
+    let idle = counts(&eligible, Balancing::LeastRequest { choices: 2 }, 10_000);
+    assert!((7_800..=8_200).contains(&idle[&0]), "{idle:?}");
 }
 
 #[test]

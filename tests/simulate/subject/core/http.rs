@@ -9,8 +9,10 @@ use orrery_core::decide::{Action, Decided, Draws, decide};
 use orrery_core::forward::hash_key;
 use orrery_core::listener::{HttpConnectionManager, TcpProxy};
 use orrery_core::matching::RequestView;
+use orrery_engine::headers;
 use orrery_engine::normalise::{Tunnel, normalise};
 use orrery_engine::reject::Reject;
+use rand::Rng;
 
 use super::exchange::Turn;
 use super::{CoreProxy, exchange, upstream};
@@ -46,12 +48,14 @@ pub(super) fn request(
         Ok(tunnel) => tunnel,
         Err(reject) => return Ok(refused(reject, grpc, path)),
     };
+    let from = headers::Client { address: CLIENT, encrypted: client.encrypted };
+    headers::prepare(&mut parts, manager, from, || proxy.random.random());
     let Some(table) = proxy.snapshot.routes_of(manager).cloned() else {
         path.push("no route configuration".to_owned());
         return Ok(refused(Reject::NoRoute, grpc, path));
     };
     path.push(format!("route configuration {}", table.name));
-    let scheme = if client.encrypted { "https" } else { "http" };
+    let scheme = from.scheme();
     let decided = match decide(manager, &table, &view(&parts, scheme), draws(turn)) {
         Ok(decided) => decided,
         Err(nothing) => {

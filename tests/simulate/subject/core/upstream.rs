@@ -181,7 +181,7 @@ pub(super) fn receive(
         Transport::Plain => None,
         Transport::Tls(tls) => Some(ReceivedTls { sni: tls.sni.as_deref().map(str::to_owned), certificate: None }),
     });
-    Ok(Received { by, head: None, tls: ours.or(passed) })
+    Ok(Received { at: address.ip(), by, head: None, tls: ours.or(passed) })
 }
 
 fn choose(proxy: &mut CoreProxy, upstream: &Upstream, hash: Option<u64>) -> Option<std::sync::Arc<Endpoint>> {

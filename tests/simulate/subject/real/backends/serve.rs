@@ -56,7 +56,7 @@ pub(super) async fn datagrams(shared: Arc<Shared>, socket: UdpSocket, at: Socket
     let mut buffer = [0; 1024];
     while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
         if let Some(number) = number_of(&buffer[..length]) {
-            let received = Received { by: shared.names(at.ip()), head: None, tls: None };
+            let received = Received { at: at.ip(), by: shared.names(at.ip()), head: None, tls: None };
             shared.recorder.received(number, received);
             // Who asked may have gone.
             let _ = socket.send_to(&buffer[..length], peer).await;
@@ -73,7 +73,7 @@ where
         if let Ok(length @ 1..) = stream.read(&mut line).await
             && let Some(number) = number_of(&line[..length])
         {
-            let received = Received { by: shared.names(at.ip()), head: None, tls };
+            let received = Received { at: at.ip(), by: shared.names(at.ip()), head: None, tls };
             shared.recorder.received(number, received);
             let _ = stream.write_all(&line[..length]).await;
             let _ = stream.shutdown().await;
@@ -105,7 +105,7 @@ async fn answer(
     let number = parts.headers.get(NUMBER).and_then(|number| number.to_str().ok()?.parse().ok());
     let mut head = ReceivedHead::of(&parts);
     head.headers.remove(NUMBER);
-    let received = Received { by: shared.names(at.ip()), head: Some(head), tls };
+    let received = Received { at: at.ip(), by: shared.names(at.ip()), head: Some(head), tls };
     let turn = number.and_then(|number| shared.recorder.received(number, received));
     let Some(Turn { application, as_told }) = turn else {
         let mut response = Response::new(Full::new(Bytes::from_static(b"no call")).boxed_unsync());
