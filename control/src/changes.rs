@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use orrery_api::{Key, Kind, Problem};
+use orrery_compile::mesh_problems;
 use orrery_source::Change;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -82,6 +83,9 @@ pub(crate) fn pass_by(state: &mut State, change: Change) {
 pub(crate) fn take(state: &mut State, change: Change) -> Update {
     match change {
         Change::Put(object) => {
+            for problem in mesh_problems(&object, state.world().settings()) {
+                tracing::warn!("{problem}");
+            }
             let key = object.key();
             let event = if state.get(&key).is_some() { Event::Updated } else { Event::Added };
             let changed = state.put(object).then_some(Changed { key, event });

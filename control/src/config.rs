@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use orrery_api::MeshConfig;
+
 /// Everything that a control plane needs to start.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -21,6 +23,9 @@ pub struct Config {
     pub domain: String,
     /// Mesh-wide behaviour (Istio's MeshConfig).
     pub mesh: Mesh,
+    /// The same as a MeshConfig says it, which comes before; the ConfigMap `istio` of the root namespace comes before
+    /// both.
+    pub mesh_config: MeshConfig,
     /// Bearer token of the configuration API; `None` closes that API.
     pub admin_token: Option<String>,
     /// Further DNS names in the xDS server's certificate.
@@ -85,6 +90,7 @@ impl Default for Config {
             cluster_id: "Kubernetes".to_owned(),
             domain: "cluster.local".to_owned(),
             mesh: Mesh::default(),
+            mesh_config: MeshConfig::default(),
             admin_token: None,
             server_names: Vec::new(),
             debounce: Debounce::default(),

@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use orrery_api::{Key, Kind, Object, Problem};
 use orrery_compile::{
-    AccessLogFormat, Compiler, Counts as Compilations, Proxy, ProxyError, ProxyId, Publication, Settings, World,
+    AccessLogFile, AccessLogFormat, Compiler, Counts as Compilations, Proxy, ProxyError, ProxyId, Publication,
+    Settings, World,
 };
 use orrery_serve::{ConnectionId, ResourceSet};
 use serde_json::Value;
@@ -196,18 +197,19 @@ impl State {
 }
 
 fn settings(config: &Config) -> Settings {
-    Settings {
+    let started = Settings {
         trust_domain: config.trust_domain.clone(),
         domain: config.domain.clone(),
         cluster_id: config.cluster_id.clone(),
         allow_unknown_destinations: config.mesh.allow_unknown_destinations,
         access_log: match config.mesh.access_log {
             AccessLog::Off => None,
-            AccessLog::Text => Some(AccessLogFormat::Text),
-            AccessLog::Json => Some(AccessLogFormat::Json),
+            AccessLog::Text => Some(AccessLogFile::standard(AccessLogFormat::Text)),
+            AccessLog::Json => Some(AccessLogFile::standard(AccessLogFormat::Json)),
         },
         trace_sampling: config.mesh.trace_sampling,
         strict_mtls: config.mesh.strict_mtls,
         ..Settings::default()
-    }
+    };
+    started.with(&config.mesh_config)
 }

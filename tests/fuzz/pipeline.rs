@@ -68,6 +68,7 @@ fn proxies() -> [Proxy; 3] {
         interception,
         app_address: Some(IpAddr::from([127, 2, 0, octet])),
         secrets: Secrets::Stream,
+        locality: String::new(),
     };
     [
         proxy(ProxyKind::Sidecar, "web-v1", ("app", "web"), Interception::None, 13),

@@ -15,6 +15,7 @@ mod header;
 mod kind;
 mod kubernetes;
 mod limits;
+mod mesh_config;
 mod object;
 mod parse;
 mod peer_authentication;
@@ -32,18 +33,20 @@ mod yaml;
 pub use config_map::ConfigMap;
 pub use credential::{CredentialError, KeyPair, Roots};
 pub use destination_rule::{
-    ClientTls, ClientTlsMode, ConnectionPool, DestinationRule, LoadBalancer, OutlierDetection, PortPolicy, Subset,
-    TrafficPolicy,
+    Algorithm, ClientTls, ClientTlsMode, ConnectionPool, ConsistentHash, DestinationRule, Distribute, Failover,
+    H2Upgrade, HashCookie, HashKey, HashTable, Keepalive, LoadBalancer, Locality, OutlierDetection, PortPolicy,
+    ProxyProtocol, RetryBudget, Subset, TcpKeepalive, TrafficPolicy, Tunnel, TunnelMethod, Warmup,
 };
 pub use document::{Document, NoYaml, documents};
 pub use gateway::{Gateway, GatewayOrigin, Server, ServerHost, ServerProtocol, ServerTls, ServerTlsMode, TlsVersion};
 pub use kind::{Kind, KindError};
 pub use kubernetes::{Endpoint, Endpoints, Pod, Service, ServicePort, TargetPort};
+pub use mesh_config::{Collector, LogFormat, MeshConfig, OutboundMode, PathNormalization, Provider, ProviderKind};
 pub use object::{Key, Meta, Object, Spec};
 pub use parse::{Parsed, parse, parse_each};
 pub use peer_authentication::{MtlsMode, PeerAuthentication};
 pub use problem::{Located, Place, Problem};
-pub use proxy_config::ProxyConfig;
+pub use proxy_config::{PROXY_CONFIG_ANNOTATION, ProxyConfig, ProxySettings};
 pub use secret::{Hidden, Secret};
 pub use selector::Labels;
 pub use service_entry::{EntryPort, Resolution, ServiceEntry, ServiceLocation, WorkloadEntry};

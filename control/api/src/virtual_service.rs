@@ -1,7 +1,7 @@
 //! VirtualService: how calls to a host are routed.
 
 mod cors;
-mod http;
+pub(crate) mod http;
 mod matching;
 
 use std::collections::BTreeMap;
@@ -145,7 +145,7 @@ pub struct Rewrite {
 }
 
 /// When and how often a call is tried again.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retries {
     pub attempts: u32,
     pub per_try_timeout: Option<Duration>,

@@ -1,11 +1,14 @@
 //! `exportTo`: which namespaces see an object.
 
+use crate::problem::Located;
 use crate::reader::Fields;
 
 /// Namespaces that see an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ExportTo {
+    /// Not said: as the mesh's default says, and without one everybody.
     #[default]
+    Unset,
     All,
     Only {
         /// The object's own (`.`).
@@ -15,20 +18,31 @@ pub enum ExportTo {
 }
 
 impl ExportTo {
-    /// Of the words of a list: `*`, `.`, `~` for nobody, and names of namespaces. Without words everybody sees it.
+    /// Of the words of a list: `*`, `.`, `~` for nobody, and names of namespaces.
     pub fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Self {
         let words: Vec<&str> = words.into_iter().map(str::trim).filter(|word| !word.is_empty()).collect();
-        if words.is_empty() || words.contains(&"*") {
+        if words.is_empty() {
+            return Self::Unset;
+        }
+        if words.contains(&"*") {
             return Self::All;
         }
         let namespaces = words.iter().filter(|word| !matches!(**word, "." | "~")).map(|word| (*word).to_owned());
         Self::Only { own: words.contains(&"."), namespaces: namespaces.collect() }
     }
 
+    /// What holds where the mesh has a default.
+    pub fn or<'a>(&'a self, default: &'a Self) -> &'a Self {
+        match self {
+            Self::Unset => default,
+            Self::All | Self::Only { .. } => self,
+        }
+    }
+
     /// Whether a namespace sees an object of the namespace `owner`.
     pub fn includes(&self, owner: &str, namespace: &str) -> bool {
         match self {
-            Self::All => true,
+            Self::All | Self::Unset => true,
             Self::Only { own, namespaces } => {
                 (*own && owner == namespace) || namespaces.iter().any(|known| known == namespace)
             }
@@ -37,7 +51,10 @@ impl ExportTo {
 }
 
 pub(crate) fn export_to(spec: &Fields<'_>) -> ExportTo {
-    let words = spec.texts("exportTo");
+    words(&spec.texts("exportTo"))
+}
+
+pub(crate) fn words(words: &[Located<String>]) -> ExportTo {
     ExportTo::of(words.iter().map(|word| word.value.as_str()))
 }
 

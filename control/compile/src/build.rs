@@ -1,11 +1,14 @@
 //! Envoy's messages, built one kind a file.
 
+mod access_log;
 pub(crate) mod cluster;
 pub(crate) mod gateway;
 mod http;
 mod inbound;
+mod reporting;
 pub(crate) mod route;
 pub(crate) mod sidecar;
+mod stats;
 mod value;
 
 pub(crate) use route::gateway_name;
@@ -36,6 +39,6 @@ pub(crate) fn part(world: &World, audience: &Audience, host: &str, ports: &BTree
 pub(crate) fn frame(world: &World, audience: &Audience, ports: &BTreeSet<u16>, compiled: &mut Compiled) {
     match audience.kind {
         ProxyKind::Sidecar => sidecar::frame(world, audience, ports, compiled),
-        ProxyKind::Router => cluster::special(compiled),
+        ProxyKind::Router => cluster::special(world, compiled),
     }
 }

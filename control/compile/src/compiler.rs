@@ -436,6 +436,7 @@ fn hosts(touched: &Touched) -> BTreeSet<Name> {
         | Fact::Bound(_)
         | Fact::Endpoints(_)
         | Fact::Services
+        | Fact::Settings
         | Fact::Address(_) => None,
     });
     let patterns = touched.patterns.iter().filter(|(kind, _)| *kind == orrery_api::Kind::VirtualService);

@@ -46,7 +46,9 @@ pub(crate) fn find<'a>(
 ) -> Option<(&'a Object, &'a VirtualService)> {
     let key = Key { kind: Kind::VirtualService, namespace: namespace.to_owned(), name: name.to_owned() };
     let (object, service) = world.virtual_service(&key)?;
-    (service.hosts.is_empty() && service.export_to.includes(namespace, seen_from)).then_some((object, service))
+    (service.hosts.is_empty()
+        && service.export_to.or(&world.settings().export_to.virtual_services).includes(namespace, seen_from))
+    .then_some((object, service))
 }
 
 /// The delegating route with its names in full, so that they mean the same in another namespace.

@@ -30,6 +30,8 @@ pub(crate) enum Fact {
     Services,
     /// The services that have an endpoint at this address.
     Address(IpAddr),
+    /// Mesh-wide settings.
+    Settings,
 }
 
 /// Facts that are not as they were.

@@ -5,11 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use orrery_api::{Key, Kind, Object, Spec};
+use orrery_api::{DestinationRule, Key, Kind, Object, Spec};
 
 use crate::build::gateway_name;
 use crate::fact::{Fact, Recorder, Touched};
 use crate::names::{candidate, covers};
+
+/// In the place of a label's value: every value decides. It is none that a label can have.
+const ANY: &str = "*";
+/// The label of a gateway's workload with the gateway's name.
+pub(crate) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// An object's place in the order: when it was created, and its key.
 type Rank = Arc<(String, Key)>;
@@ -137,7 +142,7 @@ impl Index {
     }
 
     pub(crate) fn selects(&self, key: &str, value: &str) -> bool {
-        self.selected.contains_key(&(key.to_owned(), value.to_owned()))
+        [value, ANY].into_iter().any(|value| self.selected.contains_key(&(key.to_owned(), value.to_owned())))
     }
 
     /// VirtualServices that are bound to a gateway, with their resolved hosts.
@@ -245,6 +250,15 @@ fn gateways(object: &Object) -> Vec<String> {
     }
 }
 
+/// Labels whose values are compared with those of endpoints, whatever they are.
+fn failover_labels(rule: &DestinationRule) -> Vec<(String, String)> {
+    let said = rule.policy.iter().chain(rule.subsets.iter().filter_map(|subset| subset.policy.as_ref()));
+    let policies = said.flat_map(|policy| std::iter::once(policy).chain(policy.ports.iter().map(|port| &port.policy)));
+    let localities = policies.filter_map(|policy| policy.load_balancer.as_ref()?.locality.as_ref());
+    let labels = localities.flat_map(|locality| &locality.failover_priority).filter(|label| !label.contains('='));
+    labels.map(|label| (label.clone(), ANY.to_owned())).collect()
+}
+
 /// Labels that an object asks of proxies before it holds for what they call.
 fn selected(object: &Object) -> Vec<(String, String)> {
     let owned = |labels: &BTreeMap<String, String>| -> Vec<(String, String)> {
@@ -254,11 +268,19 @@ fn selected(object: &Object) -> Vec<(String, String)> {
         Spec::VirtualService(service) => {
             service.http.iter().flat_map(|http| &http.matches).flat_map(|one| owned(&one.source_labels)).collect()
         }
+        Spec::DestinationRule(rule) => {
+            let selector = rule.workload_selector.as_ref().map(|selector| owned(&selector.0)).unwrap_or_default();
+            selector.into_iter().chain(failover_labels(rule)).collect()
+        }
+        Spec::Telemetry(telemetry) => {
+            let selector = telemetry.selector.as_ref().map(|selector| owned(&selector.0)).unwrap_or_default();
+            let gateways = telemetry.targets.iter().map(|target| (GATEWAY_NAME.to_owned(), target.name.clone()));
+            selector.into_iter().chain(gateways).collect()
+        }
         // These select workloads for what comes in to them, gateways, or what they export; or nothing.
         Spec::ConfigMap(_)
         | Spec::BackendTlsPolicy(_)
         | Spec::BackendTrafficPolicy(_)
-        | Spec::DestinationRule(_)
         | Spec::Endpoints(_)
         | Spec::Gateway(_)
         | Spec::GatewayClass(_)
@@ -274,7 +296,6 @@ fn selected(object: &Object) -> Vec<(String, String)> {
         | Spec::Service(_)
         | Spec::ServiceEntry(_)
         | Spec::TcpRoute(_)
-        | Spec::Telemetry(_)
         | Spec::TlsRoute(_)
         | Spec::UdpRoute(_)
         | Spec::WorkloadEntry(_)

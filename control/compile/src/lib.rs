@@ -10,6 +10,7 @@ mod delegate;
 mod fact;
 mod fingerprint;
 mod index;
+mod mesh;
 mod names;
 mod policy;
 mod proxy;
@@ -18,13 +19,15 @@ mod registry;
 #[cfg(test)]
 mod scatter;
 mod settings;
+mod telemetry;
 mod world;
 
 pub use compile::{Compiled, compile};
 pub use compiler::{Compiler, Counts, ProxyId, Publication};
+pub use mesh::{MESH_CONFIG_MAP, mesh_problems};
 pub use orrery_resource::Resource;
 pub use proxy::{Interception, Proxy, ProxyError, ProxyKind, Secrets};
 pub use references::{References, validate_references};
 pub use registry::{EndpointAddress, PortProtocol, Registry, RegistryService, ServiceEndpoint, ServicePortInfo};
-pub use settings::{AccessLogFormat, Settings};
+pub use settings::{AccessLogFile, AccessLogFormat, DefaultProviders, ExportDefaults, Settings, UpstreamDefaults};
 pub use world::World;

@@ -24,6 +24,8 @@ pub struct Proxy {
     /// Where the application listens when nothing is redirected.
     pub app_address: Option<IpAddr>,
     pub secrets: Secrets,
+    /// `region/zone/subzone`, as the node says it; empty when it does not.
+    pub locality: String,
 }
 
 /// What decides how a proxy sees the mesh: proxies that are alike in all of it share what leads to others.
@@ -35,6 +37,8 @@ pub(crate) struct Audience {
     pub(crate) labels: Labels,
     pub(crate) interception: Interception,
     pub(crate) secrets: Secrets,
+    /// `region/zone/subzone`, or empty.
+    pub(crate) locality: String,
 }
 
 /// Where a proxy finds its certificate and the mesh's roots.
@@ -46,7 +50,7 @@ pub enum Secrets {
     Directory(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProxyKind {
     Sidecar,
     /// A gateway.
@@ -83,6 +87,7 @@ impl Proxy {
             labels: Labels(labels.map(|(key, value)| (key.clone(), value.clone())).collect()),
             interception: self.interception,
             secrets: self.secrets.clone(),
+            locality: self.locality.clone(),
         }
     }
 
@@ -118,9 +123,19 @@ impl Proxy {
             cluster_id: text(metadata, "CLUSTER_ID").unwrap_or_default().to_owned(),
             interception,
             app_address: text(metadata, "APP_ADDRESS").and_then(|address| address.parse().ok()),
+            locality: locality(node),
             secrets: text(metadata, "SDS_DIR").map_or(Secrets::Stream, |dir| Secrets::Directory(dir.to_owned())),
         })
     }
+}
+
+/// Of the node itself, else the label that Istio gives to workloads for it.
+fn locality(node: &Node) -> String {
+    if let Some(place) = node.locality.as_ref().filter(|place| !place.region.is_empty()) {
+        return format!("{}/{}/{}", place.region, place.zone, place.sub_zone);
+    }
+    let labels = node.metadata.as_ref().map(labels).unwrap_or_default();
+    labels.get("istio-locality").map(|place| place.replace('.', "/")).unwrap_or_default()
 }
 
 fn text<'a>(metadata: &'a Struct, key: &str) -> Option<&'a str> {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use orrery_api::{Destination, HttpRoute, Located, Object, Place, Problem, Spec, VirtualService};
 
 use crate::delegate;
-use crate::policy::rules_for;
+use crate::mesh::mesh_problems;
+use crate::policy::{Client, rules_for};
 use crate::world::World;
 
 /// What came of looking.
@@ -26,6 +27,7 @@ pub fn validate_references<'a>(world: &World, objects: impl IntoIterator<Item = 
             let message = format!("{} is kept, and has no effect: {why}", object.key.kind);
             references.warnings.push(problem(object, &place, message, String::new()));
         }
+        references.warnings.extend(mesh_problems(object, world.settings()));
         match &object.spec {
             Spec::VirtualService(service) => virtual_service(world, object, service, &mut references),
             Spec::DestinationRule(rule) => {
@@ -117,7 +119,8 @@ fn destination(world: &World, object: &Object, destination: &Destination, refere
         ));
     }
     let Some(subset) = &destination.subset else { return };
-    let rules = rules_for(world, &host, &service.namespace, &object.key.namespace);
+    let client = Client { namespace: &object.key.namespace, labels: None };
+    let rules = rules_for(world, &host, &service.namespace, client);
     let names: Vec<&str> = rules.iter().flat_map(|rules| &rules.subsets).map(|one| one.name.as_str()).collect();
     if !names.contains(&subset.value.as_str()) {
         let message = format!("no DestinationRule of {host} has a subset {}", subset.value);

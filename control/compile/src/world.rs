@@ -9,6 +9,7 @@ use orrery_api::{DestinationRule, Gateway, Key, Kind, Object, PeerAuthentication
 
 use crate::fact::{Fact, Recorder, Touched};
 use crate::index::Index;
+use crate::mesh;
 use crate::names::resolve;
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -21,6 +22,8 @@ pub(crate) use members::Members;
 #[derive(Debug)]
 pub struct World {
     settings: Settings,
+    /// What the control plane was started with; the mesh's ConfigMap is put over it.
+    base: Settings,
     objects: BTreeMap<Key, Arc<Object>>,
     revision: u64,
     members: Members,
@@ -48,6 +51,7 @@ impl World {
         let empty = Registry::new(Arc::clone(&recorder));
         Self {
             members: Members::new(&settings.domain),
+            base: settings.clone(),
             settings,
             objects: BTreeMap::new(),
             revision: 0,
@@ -61,7 +65,22 @@ impl World {
     }
 
     pub fn settings(&self) -> &Settings {
+        self.recorder.note(|| Fact::Settings);
         &self.settings
+    }
+
+    /// Puts the mesh's settings in force; everything may depend on them.
+    fn resettle(&mut self) {
+        let settings = mesh::settings(&self.base, self.objects.get(&mesh::key(&self.base)).map(Arc::as_ref));
+        if settings == self.settings {
+            return;
+        }
+        self.settings = settings;
+        self.changes.touched.facts.insert(Fact::Settings);
+        self.changes.touched.selectors = true;
+        let hosts: Vec<String> = self.before.services().map(|service| service.host.clone()).collect();
+        self.changes.hosts.extend(hosts.iter().cloned());
+        self.stale.extend(hosts);
     }
 
     /// Grows with each change.
@@ -106,6 +125,9 @@ impl World {
             Fact::Namespaced(key.kind, key.namespace.clone()),
         ]);
         self.resolve_again();
+        if *key == mesh::key(&self.base) {
+            self.resettle();
+        }
         last
     }
 
@@ -219,7 +241,9 @@ impl World {
 
     /// Whether an object asks proxies for this label.
     pub(crate) fn selects(&self, key: &str, value: &str) -> bool {
+        let mesh = self.settings.upstream.locality.as_ref();
         self.index.selects(key, value)
+            || mesh.is_some_and(|mesh| mesh.failover_priority.iter().any(|label| label == key))
     }
 
     pub(crate) fn index(&self) -> &Index {

@@ -186,14 +186,17 @@ pub struct ControlArgs {
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
     /// Trust domain of identities
-    #[arg(long, default_value = "cluster.local")]
-    pub trust_domain: String,
+    #[arg(long)]
+    pub trust_domain: Option<String>,
     /// Cluster id in metrics and traces
     #[arg(long, default_value = "Kubernetes")]
     pub cluster_id: String,
     /// DNS suffix of services
     #[arg(long, default_value = "cluster.local")]
     pub domain: String,
+    /// Istio's MeshConfig in a file; the ConfigMap istio of the root namespace comes before it, and it before flags
+    #[arg(long, value_name = "FILE")]
+    pub mesh_config: Option<PathBuf>,
     /// Whether hosts that the mesh does not know can be reached
     #[arg(long, value_enum, default_value_t)]
     pub outbound_traffic_policy: OutboundPolicy,

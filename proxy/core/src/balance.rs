@@ -1,82 +1,84 @@
 //! Which endpoint takes the next request.
 //!
-//! [`Eligible`] is computed when endpoints or their health change; [`Eligible::pick`] runs per request and looks at a
-//! few endpoints only (at all of them for consistent hashing, by rendezvous).
+//! [`Eligible`] is computed when endpoints or their fitness change; [`Eligible::pick`] runs per request and looks at a
+//! few endpoints only (for consistent hashing at all of one locality, by rendezvous).
+//!
+//! As in Envoy, requests go to the first priority as long as enough of its endpoints are fit; with fewer, a growing share
+//! goes to the next one. Within a priority localities get their shares if the cluster weighs them.
+
+mod group;
+mod levels;
 
 use std::sync::Arc;
 
-use crate::cluster::{Balancing, Cluster, Endpoint, Health};
-use crate::forward::fnv;
+use group::Group;
+use levels::Level;
+
+use crate::cluster::{Balancing, Cluster, Endpoint, SlowStart};
+
+/// Make independent draws of one key.
+const LEVEL: u64 = 1;
+const PLACE: u64 = 2;
 
 /// The endpoints that may take requests now, by position in the cluster's list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Eligible {
-    positions: Vec<usize>,
-    /// Running sums of weights; empty when all weights are equal.
-    cumulative: Vec<u64>,
-    /// A stable hash of each endpoint's address, for consistent hashing.
-    hashes: Vec<u64>,
+    levels: Vec<Level>,
     /// Health was ignored, since too few endpoints were healthy.
     pub panic: bool,
+}
+
+/// What is asked of a cluster's endpoints together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Under this share of healthy endpoints, health is ignored. 0: never.
+    pub panic_percent: u32,
+    /// Localities get shares by their weights.
+    pub by_locality: bool,
+}
+
+/// How an endpoint stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fitness {
+    pub ejected: bool,
+    /// The part of its weight that counts, in thousandths: less than 1000 while it warms up.
+    pub warmth: u32,
 }
 
 /// What changes from pick to pick.
 #[derive(Clone, Debug, Default)]
 pub struct Rotation {
     next: u64,
+    /// Turns of each locality.
+    within: Vec<u64>,
+}
+
+impl Default for Fitness {
+    fn default() -> Self {
+        Self { ejected: false, warmth: 1000 }
+    }
 }
 
 impl Eligible {
-    /// Those of a cluster, by its own limit for panic.
-    pub fn of_cluster(cluster: &Cluster, is_ejected: impl Fn(usize) -> bool) -> Self {
-        let panic = cluster.outlier.map_or(0, |outlier| outlier.healthy_panic_percent);
-        Self::of(&cluster.endpoints.all, is_ejected, panic)
+    /// Those of a cluster, by its own rules.
+    pub fn of_cluster(cluster: &Cluster, fitness: impl Fn(usize) -> Fitness) -> Self {
+        let panic_percent = cluster.outlier.map_or(0, |outlier| outlier.healthy_panic_percent);
+        Self::of(&cluster.endpoints.all, Rules { panic_percent, by_locality: cluster.locality_weighted }, fitness)
     }
 
-    /// The healthy endpoints of the best priority that has any. When fewer than `panic_percent` of a priority's
-    /// endpoints are healthy, all of that priority count (Envoy's panic mode); 0 switches that off.
-    pub fn of(endpoints: &[Arc<Endpoint>], is_ejected: impl Fn(usize) -> bool, panic_percent: u32) -> Self {
-        let mut priorities: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.priority).collect();
-        priorities.sort_unstable();
-        priorities.dedup();
-        for priority in priorities {
-            let all: Vec<usize> = (0..endpoints.len())
-                .filter(|at| endpoints[*at].priority == priority && is_known_good(endpoints[*at].health))
-                .collect();
-            let fit: Vec<usize> = all.iter().copied().filter(|at| !is_ejected(*at)).collect();
-            let panic = !all.is_empty() && fit.len() * 100 < all.len() * panic_percent as usize;
-            let positions = if panic { all } else { fit };
-            if !positions.is_empty() {
-                return Self::from_positions(endpoints, positions, panic);
-            }
-        }
-        Self::default()
-    }
-
-    fn from_positions(endpoints: &[Arc<Endpoint>], positions: Vec<usize>, panic: bool) -> Self {
-        let weight = |at: &usize| u64::from(endpoints[*at].weight.max(1));
-        let first = positions.first().map_or(1, weight);
-        let mut sum = 0;
-        let cumulative = if positions.iter().all(|at| weight(at) == first) {
-            Vec::new()
-        } else {
-            positions.iter().map(|at| (sum += weight(at), sum).1).collect()
-        };
-        let hashes = positions.iter().map(|at| fnv(endpoints[*at].address.to_string().as_bytes())).collect();
-        Self { positions, cumulative, hashes, panic }
+    /// The endpoints that take requests, and their shares.
+    pub fn of(endpoints: &[Arc<Endpoint>], rules: Rules, fitness: impl Fn(usize) -> Fitness) -> Self {
+        let (levels, panic) = levels::levels(endpoints, rules, &fitness);
+        Self { levels, panic }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.positions.is_empty()
+        self.levels.is_empty()
     }
 
-    pub fn len(&self) -> usize {
-        self.positions.len()
-    }
-
-    /// Positions in the cluster's endpoint list.
-    pub fn positions(&self) -> &[usize] {
-        &self.positions
+    /// Positions in the cluster's endpoint list, of all that take requests.
+    pub fn positions(&self) -> impl Iterator<Item = usize> {
+        self.levels.iter().flat_map(|level| &level.groups).flat_map(|group| group.positions()).copied()
     }
 
     /// Chooses an endpoint. `load` is the number of requests in flight at a position; `random` gives a fresh number at
@@ -89,71 +91,65 @@ impl Eligible {
         mut random: impl FnMut() -> u64,
         hash: Option<u64>,
     ) -> Option<usize> {
-        if let [] | [_] = self.positions.as_slice() {
-            return self.positions.first().copied();
-        }
-        let at = match (balancing, hash) {
-            (Balancing::RingHash { .. } | Balancing::Maglev, Some(hash)) => self.rendezvous(hash),
-            (Balancing::LeastRequest { choices }, _) => self.least_request(choices.max(2), load, random),
-            (Balancing::RoundRobin | Balancing::ClusterProvided, _) => {
-                // With unequal weights, multiples of the golden ratio walk the weighted line evenly.
-                rotation.next = rotation.next.wrapping_add(1);
-                match self.cumulative.last() {
-                    None => usize::try_from(rotation.next % self.positions.len() as u64).unwrap_or_default(),
-                    Some(_) => self.weighted(rotation.next.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
-                }
+        let hash = match balancing {
+            Balancing::RingHash { .. } | Balancing::Maglev => hash,
+            Balancing::LeastRequest { .. } | Balancing::RoundRobin | Balancing::Random | Balancing::ClusterProvided => {
+                None
             }
-            (Balancing::Random | Balancing::RingHash { .. } | Balancing::Maglev, _) => self.weighted(random()),
         };
-        self.positions.get(at).copied()
-    }
-
-    /// Of a few random endpoints the one with the fewest requests in flight for its weight ("power of two choices").
-    fn least_request(&self, choices: u32, load: impl Fn(usize) -> u32, mut random: impl FnMut() -> u64) -> usize {
-        let mut best = self.weighted(random());
-        for _ in 1..choices {
-            let other = self.weighted(random());
-            // Cross-multiplied: load / weight without division. A draw of the same endpoint changes nothing.
-            let cost = |at: usize, other: usize| (u64::from(load(self.positions[at])) + 1) * self.weight(other);
-            if cost(other, best) < cost(best, other) {
-                best = other;
+        // The same key finds the same priority and locality.
+        let mut draw = |salt: u64| hash.map_or_else(&mut random, |hash| mix(hash ^ salt));
+        let level = match self.levels.as_slice() {
+            [] => return None,
+            [only] => only,
+            [first, .., last] => {
+                let point = draw(LEVEL);
+                self.levels.iter().find(|level| level.covers(point)).unwrap_or(if point == 0 { first } else { last })
             }
+        };
+        let at = if let [_] = level.groups.as_slice() { 0 } else { level.locality(draw(PLACE)) };
+        let group = level.groups.get(at)?;
+        if let [only] = group.positions() {
+            return Some(*only);
         }
-        best
-    }
-
-    /// An index drawn in proportion to weights.
-    fn weighted(&self, random: u64) -> usize {
-        // The high bits are the good ones; this maps them to 0..bound without division.
-        let scaled = |bound: u64| ((u128::from(random) * u128::from(bound)) >> 64) as u64;
-        match self.cumulative.last() {
-            None => usize::try_from(scaled(self.positions.len() as u64)).unwrap_or_default(),
-            Some(total) => {
-                let point = scaled(*total);
-                self.cumulative.partition_point(|sum| *sum <= point)
-            }
-        }
-    }
-
-    fn weight(&self, at: usize) -> u64 {
-        match (self.cumulative.get(at), at.checked_sub(1)) {
-            (None, _) => 1,
-            (Some(sum), None) => *sum,
-            (Some(sum), Some(before)) => sum - self.cumulative[before],
-        }
-    }
-
-    /// Highest random weight: removing one endpoint moves only that endpoint's keys.
-    fn rendezvous(&self, hash: u64) -> usize {
-        let score = |at: &usize| u128::from(mix(hash ^ self.hashes[*at])) * u128::from(self.weight(*at));
-        (0..self.positions.len()).max_by_key(score).unwrap_or_default()
+        let chosen = match (balancing, hash) {
+            (_, Some(hash)) => group.rendezvous(hash),
+            (Balancing::LeastRequest { choices }, None) => group.least_request(choices.max(2), load, random),
+            (Balancing::RoundRobin | Balancing::ClusterProvided, None) => group.turn(rotation.of(at)),
+            (Balancing::Random | Balancing::RingHash { .. } | Balancing::Maglev, None) => group.weighted(random()),
+        };
+        group.positions().get(chosen).copied()
     }
 }
 
-fn is_known_good(health: Health) -> bool {
-    match health {
-        Health::Healthy | Health::Degraded => true,
-        Health::Draining | Health::Unhealthy => false,
+impl Rotation {
+    /// The next turn of a locality.
+    fn of(&mut self, locality: usize) -> u64 {
+        let turn = match locality.checked_sub(1) {
+            None => &mut self.next,
+            Some(at) => {
+                if self.within.len() <= at {
+                    self.within.resize(at + 1, 0);
+                }
+                &mut self.within[at]
+            }
+        };
+        *turn = turn.wrapping_add(1);
+        *turn
+    }
+}
+
+impl SlowStart {
+    /// How warm an endpoint of this age is.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    pub fn warmth(&self, age: std::time::Duration) -> u32 {
+        if age >= self.window {
+            return 1000;
+        }
+        let share = age.as_secs_f64().max(1.0) / self.window.as_secs_f64().max(1.0);
+        let grown = share.min(1.0).powf(1.0 / self.aggression.max(f64::EPSILON));
+        // Between 0 and 1000, so that the conversion keeps the value.
+        (grown.max(f64::from(self.min_weight_percent) / 100.0).clamp(0.0, 1.0) * 1000.0) as u32
     }
 }
 
@@ -162,6 +158,11 @@ fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     x ^ (x >> 31)
+}
+
+/// Maps a random number to 0..bound without division; the high bits are the good ones.
+fn scaled(random: u64, bound: u64) -> u64 {
+    ((u128::from(random) * u128::from(bound)) >> 64) as u64
 }
 
 #[cfg(test)]

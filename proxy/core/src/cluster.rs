@@ -27,7 +27,15 @@ pub struct Cluster {
     /// Idle pooled connections are closed after this.
     pub idle_timeout: Option<Duration>,
     pub max_requests_per_connection: Option<u32>,
-    pub tcp_keepalive: Option<Duration>,
+    /// Pooled connections that are older take no more requests.
+    pub max_connection_duration: Option<Duration>,
+    /// Requests at the same time on one HTTP/2 connection.
+    pub max_concurrent_streams: Option<u32>,
+    pub tcp_keepalive: Option<TcpKeepalive>,
+    /// Localities get shares by their weights.
+    pub locality_weighted: bool,
+    /// New endpoints get their share gradually.
+    pub slow_start: Option<SlowStart>,
     /// Connections come from this address (`upstream_bind_config`); `None`: from the one that the route gives.
     pub source: Option<IpAddr>,
 }
@@ -62,7 +70,45 @@ pub struct CircuitBreakers {
     pub max_connections: u32,
     pub max_pending_requests: u32,
     pub max_requests: u32,
+    /// Without effect if there is a budget.
     pub max_retries: u32,
+    pub retry_budget: Option<RetryBudget>,
+}
+
+/// How many retries may be under way, measured by the requests that are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Of the requests under way, in hundredths of a percent.
+    pub share: u32,
+    /// So many are always allowed.
+    pub min_concurrency: u32,
+}
+
+/// Probes of the kernel on idle connections; `None` is the system's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpKeepalive {
+    pub time: Option<Duration>,
+    pub interval: Option<Duration>,
+    pub probes: Option<u32>,
+}
+
+/// How new endpoints get their share (`SlowStartConfig`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlowStart {
+    pub window: Duration,
+    /// 1: linear; larger: slow at first.
+    pub aggression: f64,
+    /// Of the weight, at the beginning.
+    pub min_weight_percent: u32,
+}
+
+impl CircuitBreakers {
+    /// Retries that may be under way while so many requests are.
+    pub fn retries(&self, requests: u32) -> u32 {
+        let Some(budget) = self.retry_budget else { return self.max_retries };
+        let allowed = u64::from(requests) * u64::from(budget.share) / 10_000;
+        u32::try_from(allowed).unwrap_or(u32::MAX).max(budget.min_concurrency)
+    }
 }
 
 /// When an endpoint is set aside (`OutlierDetection`).
@@ -84,8 +130,9 @@ pub struct OutlierDetection {
 }
 
 /// The HTTP version spoken to endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UpstreamProtocol {
+    #[default]
     Http1,
     Http2,
     /// As the client spoke to us.
@@ -99,6 +146,15 @@ pub struct TransportMatch {
     /// All must be among the endpoint's `transport_labels`.
     pub labels: Vec<(Box<str>, Box<str>)>,
     pub transport: Transport,
+    /// Each connection begins with what it was before this proxy.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    V1,
+    V2,
 }
 
 /// How bytes are carried to an endpoint.
@@ -158,6 +214,8 @@ pub struct Endpoint {
     /// 0 is tried first.
     pub priority: u32,
     pub locality: Locality,
+    /// The share of its locality among those of the priority.
+    pub locality_weight: u32,
     /// `filter_metadata["envoy.transport_socket_match"]`, strings only.
     pub transport_labels: Vec<(Box<str>, Box<str>)>,
     /// `filter_metadata.istio.workload`.
@@ -174,7 +232,7 @@ pub enum Health {
 }
 
 /// Region, zone and sub-zone; empty when unknown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Locality {
     pub region: Arc<str>,
     pub zone: Arc<str>,
@@ -195,9 +253,37 @@ impl Cluster {
     /// The transport for an endpoint: the first match whose labels it has.
     pub fn transport(&self, endpoint: &Endpoint) -> &Transport {
         const PLAIN: &Transport = &Transport::Plain;
-        self.transports
-            .iter()
-            .find(|t| t.labels.iter().all(|label| endpoint.transport_labels.contains(label)))
-            .map_or(PLAIN, |t| &t.transport)
+        self.transport_match(endpoint).map_or(PLAIN, |found| &found.transport)
+    }
+
+    /// What connections to an endpoint begin with.
+    pub fn proxy_protocol(&self, endpoint: &Endpoint) -> Option<ProxyProtocol> {
+        self.transport_match(endpoint)?.proxy_protocol
+    }
+
+    fn transport_match(&self, endpoint: &Endpoint) -> Option<&TransportMatch> {
+        self.transports.iter().find(|one| one.labels.iter().all(|label| endpoint.transport_labels.contains(label)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_takes_the_place_of_the_limit_on_retries() {
+        let limits = CircuitBreakers {
+            max_connections: 1,
+            max_pending_requests: 1,
+            max_requests: 1,
+            max_retries: 7,
+            retry_budget: None,
+        };
+        assert_eq!(limits.retries(1_000), 7);
+        let budget = Some(RetryBudget { share: 2_000, min_concurrency: 3 });
+        let budgeted = CircuitBreakers { retry_budget: budget, ..limits };
+        for (requests, expected) in [(0, 3), (15, 3), (20, 4), (1_000, 200), (u32::MAX, u32::MAX / 5)] {
+            assert_eq!(budgeted.retries(requests), expected, "{requests}");
+        }
     }
 }

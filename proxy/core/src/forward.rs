@@ -1,9 +1,12 @@
 //! What becomes of a request on its way: destination of a split, rewritten path, changed headers, redirect location.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue};
 
 use crate::matching::RequestView;
-use crate::route::{HashInput, HeaderOp, PathMatch, PathRewrite, Redirect, WeightedCluster};
+use crate::route::{HashCookie, HashInput, HeaderOp, PathMatch, PathRewrite, Redirect, WeightedCluster};
 use crate::select::without_port;
 
 /// The destination of a split for this random number; `None` when all weights are 0.
@@ -103,17 +106,65 @@ fn redirect_authority(redirect: &Redirect, scheme: &str, request: &RequestView<'
     }
 }
 
-/// The value that consistent hashing is done on: the first input that the request has.
-pub fn hash_key(inputs: &[HashInput], request: &RequestView<'_>, source_ip: &str) -> Option<u64> {
-    inputs.iter().find_map(|input| match input {
+/// What consistent hashing comes to for a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hashed {
+    /// `None`: the request has nothing to hash.
+    pub key: Option<u64>,
+    /// The client has not got the cookie that is hashed: it gets [`made_cookie`] with its answer, so that it comes to
+    /// the same endpoint again.
+    pub lacks_cookie: bool,
+}
+
+/// The value that consistent hashing is done on: the first input that the request has. A client without the cookie that
+/// is hashed gets one, made of where its connection comes from.
+pub fn hash(inputs: &[HashInput], request: &RequestView<'_>, client: SocketAddr) -> Hashed {
+    let key = inputs.iter().find_map(|input| match input {
         HashInput::Header(name) => request.headers.get(name).map(HeaderValue::as_bytes).map(fnv),
-        HashInput::Cookie { name, .. } => cookie(request.headers, name).map(|value| fnv(value.as_bytes())),
+        HashInput::Cookie(wanted) => cookie(request.headers, &wanted.name).map(|value| fnv(value.as_bytes())),
         HashInput::QueryParameter(name) => request.query?.split('&').find_map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (key == &**name).then(|| fnv(value.as_bytes()))
         }),
-        HashInput::SourceIp => Some(fnv(source_ip.as_bytes())),
+        HashInput::SourceIp => Some(fnv(client.ip().to_string().as_bytes())),
+    });
+    match key.is_none().then(|| wanted_cookie(inputs)).flatten() {
+        None => Hashed { key, lacks_cookie: false },
+        Some(_) => Hashed { key: Some(fnv(cookie_value(client).as_bytes())), lacks_cookie: true },
+    }
+}
+
+/// The cookie for a client that lacks the one that is hashed.
+pub fn made_cookie(inputs: &[HashInput], client: SocketAddr) -> Option<HeaderValue> {
+    let (wanted, ttl) = wanted_cookie(inputs)?;
+    set_cookie(wanted, ttl, &cookie_value(client))
+}
+
+/// The cookie that clients are given, and for how long.
+fn wanted_cookie(inputs: &[HashInput]) -> Option<(&HashCookie, Duration)> {
+    inputs.iter().find_map(|input| match input {
+        HashInput::Cookie(wanted) => wanted.ttl.map(|ttl| (wanted, ttl)),
+        HashInput::Header(_) | HashInput::QueryParameter(_) | HashInput::SourceIp => None,
     })
+}
+
+/// The same for all requests of a connection.
+fn cookie_value(client: SocketAddr) -> String {
+    format!("{:016x}", fnv(client.to_string().as_bytes()))
+}
+
+/// `None` when the configured name or attributes cannot stand in a header.
+fn set_cookie(wanted: &HashCookie, ttl: Duration, value: &str) -> Option<HeaderValue> {
+    let mut text = format!("{}=\"{value}\"", wanted.name);
+    if !ttl.is_zero() {
+        text.push_str(&format!("; Max-Age={}", ttl.as_secs()));
+    }
+    if !wanted.path.is_empty() {
+        text.push_str(&format!("; Path={}", wanted.path));
+    }
+    text.push_str(&wanted.attributes);
+    text.push_str("; HttpOnly");
+    HeaderValue::from_str(&text).ok()
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -124,7 +175,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .flat_map(|all| all.split(';'))
         .find_map(|pair| {
             let (key, value) = pair.trim().split_once('=')?;
-            (key == name).then_some(value)
+            (key == name).then(|| value.trim_matches('"'))
         })
 }
 

@@ -166,9 +166,20 @@ pub struct Mirror {
 #[derive(Clone, Debug)]
 pub enum HashInput {
     Header(HeaderName),
-    Cookie { name: Box<str>, ttl: Option<Duration>, path: Box<str> },
+    Cookie(HashCookie),
     QueryParameter(Box<str>),
     SourceIp,
+}
+
+/// A cookie that is hashed.
+#[derive(Clone, Debug)]
+pub struct HashCookie {
+    pub name: Box<str>,
+    /// A client without it gets one: for so long, with 0 for its session. `None`: it gets none.
+    pub ttl: Option<Duration>,
+    pub path: Box<str>,
+    /// `; name=value` for each further attribute.
+    pub attributes: Box<str>,
 }
 
 /// An answer that sends the client elsewhere.

@@ -9,22 +9,27 @@ use http::header::{HOST, HeaderName};
 use http::request::Parts;
 use http::{Method, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use orrery_core::cluster::UpstreamProtocol;
+use orrery_core::cluster::{ProxyProtocol, TcpKeepalive, UpstreamProtocol};
 use orrery_core::retry::TryOutcome;
 use orrery_core::route::Forward;
-use orrery_net::connect::{ConnectError, ConnectPlan, Connected, ConnectionFacts, connect};
+use orrery_net::addr::Addresses;
+use orrery_net::connect::{ConnectError, ConnectPlan, Connected, ConnectionFacts, KeepAlive, connect};
 use orrery_net::http::{is_refused, open_http1, open_http2};
-use orrery_net::pool::Http1;
+use orrery_net::pool::{Http1, Http2, Reserved};
+use orrery_net::proxy_protocol;
 
 use crate::body::{RequestBody, UpBody};
 use crate::connection::{Connection, HttpVersion};
 use crate::exchange::Lease;
-use crate::live::{LiveCluster, LiveEndpoint};
+use crate::live::{LiveCluster, LiveEndpoint, Slot};
 use crate::record::Record;
 use crate::reject::Reject;
 use crate::secrets::{SecretError, Wire};
 use crate::worker::{View, Worker};
 use crate::{headers, peer};
+
+/// An HTTP/1 connection that counts towards its cluster's limit.
+type Pooled = Http1<UpBody, Slot>;
 
 /// A request on its way to a cluster.
 pub(crate) struct Call<'a> {
@@ -150,6 +155,7 @@ pub(crate) async fn open(
     cluster: &LiveCluster,
     endpoint: &LiveEndpoint,
     wire: Wire,
+    client: &Addresses,
 ) -> Result<Connected, TryFailure> {
     let mut address = endpoint.config.address;
     if let Some(host) = &endpoint.config.host {
@@ -160,16 +166,28 @@ pub(crate) async fn open(
         address = found.next().ok_or(TryFailure::Connect)?;
     }
     let tls = endpoint.tls.as_ref().map(|tls| worker.tls.connector(&view.snapshot, tls, wire)).transpose()?;
+    let preamble = endpoint.proxy_protocol.map(|version| {
+        let (from, to) = (client.peer.0, client.original.0);
+        match version {
+            ProxyProtocol::V1 => proxy_protocol::version1(from, to),
+            ProxyProtocol::V2 => proxy_protocol::version2(from, to),
+        }
+    });
     let plan = ConnectPlan {
         address,
         source: cluster.config.source,
         limit: cluster.config.connect_timeout,
         tls: tls.as_ref().map(|built| &*built.value),
-        keep_alive: cluster.config.tcp_keepalive,
+        keep_alive: cluster.config.tcp_keepalive.map(keep_alive),
+        preamble: preamble.as_deref(),
     };
     let mut connected = connect(&plan).await?;
     connected.facts.own = tls.and_then(|built| built.own);
     Ok(connected)
+}
+
+fn keep_alive(settings: TcpKeepalive) -> KeepAlive {
+    KeepAlive { time: settings.time, interval: settings.interval, probes: settings.probes }
 }
 
 /// Sends a request to an endpoint and waits for the head of the answer.
@@ -196,20 +214,20 @@ async fn over_http1(
     record: &mut Record,
 ) -> Result<(Response<Incoming>, Lease), TryFailure> {
     loop {
-        let pooled = endpoint.state().pool.take_http1();
+        let pooled = endpoint.shares_connections().then(|| endpoint.state().pool.take_http1()).flatten();
         let mut connection = match pooled {
             Some(connection) => connection,
             // Boxed: a handshake's state is large, and almost every request finds a connection.
-            None => Box::pin(new_http1(call, endpoint)).await?,
+            None => Box::pin(http1_with_patience(call, endpoint)).await?,
         };
-        let reused = connection.served > 0;
+        let reused = connection.served() > 0;
         if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
             if reused {
                 continue;
             }
             return Err(TryFailure::Reset { sent: false });
         }
-        connection.served += 1;
+        connection.serve();
         record.set_facts(&connection.facts);
         let again_is_safe = reused && body.is_empty() && head.is_idempotent();
         let Some(mut parts) = head.take(again_is_safe) else { return Err(TryFailure::Reset { sent: true }) };
@@ -239,10 +257,58 @@ async fn over_http1(
     }
 }
 
-async fn new_http1(call: &Call<'_>, endpoint: &Rc<LiveEndpoint>) -> Result<Http1<UpBody>, TryFailure> {
-    let connected = open(&call.connection.worker, call.view, call.cluster, endpoint, Wire::Http1).await?;
-    let sender = open_http1(connected.stream).await.map_err(|_error| TryFailure::Reset { sent: false })?;
-    Ok(Http1 { sender, facts: Rc::new(connected.facts), served: 0 })
+/// A new connection, or the next that is free when there may be no more. Requests that wait are counted.
+async fn http1_with_patience(call: &Call<'_>, endpoint: &Rc<LiveEndpoint>) -> Result<Pooled, TryFailure> {
+    let _pending = pending(call)?;
+    let pool = &endpoint.state().pool;
+    loop {
+        if let Some(reserved) = room(call, endpoint) {
+            let client = &call.connection.downstream.addresses;
+            let connected =
+                open(&call.connection.worker, call.view, call.cluster, endpoint, Wire::Http1, client).await?;
+            let sender = open_http1(connected.stream).await.map_err(|_error| TryFailure::Reset { sent: false })?;
+            return Ok(Pooled::new(sender, connected.facts, reserved));
+        }
+        pool.freed().await;
+        if let Some(connection) = pool.take_http1() {
+            return Ok(connection);
+        }
+    }
+}
+
+fn pending(call: &Call<'_>) -> Result<Slot, TryFailure> {
+    call.cluster.gauges.pending(call.cluster.config.limits.max_pending_requests).ok_or(TryFailure::Overflow)
+}
+
+/// Room for another connection. As in Envoy an endpoint may have one from each worker whatever the limit says: else
+/// the idle connections of one worker would starve the others.
+fn room(call: &Call<'_>, endpoint: &LiveEndpoint) -> Option<Box<Reserved<Slot>>> {
+    let (gauges, pool) = (&call.cluster.gauges, &endpoint.state().pool);
+    let within = gauges.connection(call.cluster.config.limits.max_connections);
+    let slot = within.or_else(|| gauges.connection(u32::MAX).filter(|_| pool.open() == 0))?;
+    Some(pool.reserve(slot))
+}
+
+/// As [`http1_with_patience`], for a stream of a connection.
+async fn http2_with_patience(call: &Call<'_>, endpoint: &Rc<LiveEndpoint>) -> Result<Http2<UpBody>, TryFailure> {
+    let _pending = pending(call)?;
+    let pool = &endpoint.state().pool;
+    loop {
+        if let Some(reserved) = room(call, endpoint) {
+            let opening = || async {
+                let client = &call.connection.downstream.addresses;
+                let connected =
+                    open(&call.connection.worker, call.view, call.cluster, endpoint, Wire::Http2, client).await?;
+                let sender = open_http2(connected.stream).await.map_err(|_error| TryFailure::Reset { sent: false })?;
+                Ok::<(_, ConnectionFacts, _), TryFailure>((sender, connected.facts, reserved))
+            };
+            return pool.http2(opening).await;
+        }
+        pool.freed().await;
+        if let Some(shared) = pool.share() {
+            return Ok(shared);
+        }
+    }
 }
 
 async fn over_http2(
@@ -253,12 +319,10 @@ async fn over_http2(
     number: u32,
     record: &mut Record,
 ) -> Result<(Response<Incoming>, Lease), TryFailure> {
-    let opening = || async {
-        let connected = open(&call.connection.worker, call.view, call.cluster, endpoint, Wire::Http2).await?;
-        let sender = open_http2(connected.stream).await.map_err(|_error| TryFailure::Reset { sent: false })?;
-        Ok::<(_, ConnectionFacts), TryFailure>((sender, connected.facts))
+    let mut shared = match endpoint.shares_connections().then(|| endpoint.state().pool.share()).flatten() {
+        Some(shared) => shared,
+        None => Box::pin(http2_with_patience(call, endpoint)).await?,
     };
-    let mut shared = endpoint.state().pool.http2(opening).await?;
     if shared.sender.ready().await.is_err() {
         return Err(TryFailure::Reset { sent: false });
     }

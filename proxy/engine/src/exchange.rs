@@ -32,7 +32,7 @@ pub(crate) enum AnswerError {
 /// An upstream connection while one exchange uses it.
 #[derive(Debug)]
 pub(crate) enum Lease {
-    Http1(Http1<UpBody>),
+    Http1(Http1<UpBody, Slot>),
     Http2(Http2<UpBody>),
 }
 
@@ -72,7 +72,7 @@ impl Exchange {
     pub(crate) fn complete(self) {
         let Self { lease, in_flight, slot: _slot, request } = self;
         match lease {
-            Lease::Http1(connection) if request.has_ended() => {
+            Lease::Http1(connection) if request.has_ended() && in_flight.endpoint().shares_connections() => {
                 in_flight.endpoint().state().pool.put_http1(connection, Instant::now());
             }
             Lease::Http1(unfinished) => drop(unfinished),

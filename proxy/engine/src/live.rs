@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use orrery_core::balance::{Eligible, Rotation};
-use orrery_core::cluster::{Cluster, Endpoint, Health, Locality, Transport, UpstreamTls};
+use orrery_core::balance::{Eligible, Fitness, Rotation};
+use orrery_core::cluster::{Cluster, Endpoint, Health, Locality, ProxyProtocol, Transport, UpstreamTls};
 use orrery_core::outlier::{Ejected, EndpointResult, OutlierState};
 use orrery_net::pool::{Pool, PoolLimits};
 use tokio::time::Instant;
@@ -29,6 +29,10 @@ use orrery_emit::series::{HttpSeries, MessageSeries};
 const MAX_IDLE: usize = 1024;
 /// Idle connections are closed after this if the cluster does not say (as Envoy).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Requests at the same time on one HTTP/2 connection, if the cluster does not say.
+const STREAMS: u32 = 100;
+/// A little more than the pause between two sweeps.
+const SWEEP_MARGIN: Duration = Duration::from_secs(2);
 /// Original destinations remembered per cluster and worker.
 const MAX_ORIGINALS: usize = 1024;
 
@@ -42,6 +46,8 @@ pub(crate) struct LiveCluster {
     rotation: RefCell<Rotation>,
     /// Endpoints of an original-destination cluster, by address.
     originals: RefCell<HashMap<SocketAddr, Rc<LiveEndpoint>>>,
+    /// When ejected endpoints were looked at last.
+    looked: Cell<Duration>,
     pub(crate) gauges: Arc<Gauges>,
 }
 
@@ -51,6 +57,8 @@ pub(crate) struct LiveEndpoint {
     pub(crate) config: Arc<Endpoint>,
     /// How it is reached.
     pub(crate) tls: Option<Arc<UpstreamTls>>,
+    /// What connections begin with. They are not shared then: each tells of one client.
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
     state: Rc<EndpointState>,
 }
 
@@ -58,7 +66,9 @@ pub(crate) struct LiveEndpoint {
 #[derive(Debug)]
 pub(crate) struct EndpointState {
     in_flight: Cell<u32>,
-    pub(crate) pool: Pool<UpBody>,
+    /// When it was seen first.
+    since: Instant,
+    pub(crate) pool: Pool<UpBody, Slot>,
     outlier: Cell<OutlierState>,
     /// Who answers there: what the peer said last, else what the control plane says.
     peer: RefCell<Rc<Peer>>,
@@ -106,6 +116,7 @@ impl LiveCluster {
             eligible: RefCell::default(),
             rotation: RefCell::default(),
             originals: RefCell::default(),
+            looked: Cell::new(before.map_or(Duration::ZERO, |before| before.looked.get())),
             gauges,
         };
         cluster.refresh_eligible();
@@ -113,9 +124,25 @@ impl LiveCluster {
     }
 
     fn refresh_eligible(&self) {
-        let ejected =
-            |at: usize| self.endpoints.get(at).is_some_and(|endpoint| endpoint.state.outlier.get().is_ejected());
-        *self.eligible.borrow_mut() = Eligible::of_cluster(&self.config, ejected);
+        let now = Instant::now();
+        let slow_start = self.config.slow_start;
+        let fitness = |at: usize| {
+            let Some(endpoint) = self.endpoints.get(at) else { return Fitness::default() };
+            let age = now.duration_since(endpoint.state.since);
+            Fitness {
+                ejected: endpoint.state.outlier.get().is_ejected(),
+                warmth: slow_start.map_or(1000, |slow| slow.warmth(age)),
+            }
+        };
+        *self.eligible.borrow_mut() = Eligible::of_cluster(&self.config, fitness);
+    }
+
+    /// Whether an endpoint is still warming up.
+    fn is_warming(&self, now: Instant) -> bool {
+        let Some(slow) = self.config.slow_start else { return false };
+        // One look after its end, so that the last step is taken too.
+        let until = slow.window + SWEEP_MARGIN;
+        self.endpoints.iter().any(|endpoint| now.duration_since(endpoint.state.since) < until)
     }
 
     /// Chooses an endpoint; those in `avoid` are taken only if nothing else is drawn in a few tries.
@@ -153,6 +180,7 @@ impl LiveCluster {
                 weight: 1,
                 priority: 0,
                 locality: Locality::default(),
+                locality_weight: 1,
                 transport_labels: Vec::new(),
                 workload: None,
             };
@@ -177,10 +205,17 @@ impl LiveCluster {
     /// Called about once a second: closes connections idle for too long and takes ejected endpoints back.
     pub(crate) fn sweep(&self, now: Instant, moment: Duration) {
         let mut back = false;
+        let looks = self.config.outlier.is_some_and(|outlier| {
+            let over = moment.saturating_sub(self.looked.get()) >= outlier.interval;
+            if over {
+                self.looked.set(moment);
+            }
+            over
+        });
         for endpoint in &self.endpoints {
             endpoint.state.pool.expire(now);
-            let mut outlier = endpoint.state.outlier.get();
-            if outlier.is_ejected() {
+            if looks {
+                let mut outlier = endpoint.state.outlier.get();
                 back |= outlier.tick(moment);
                 endpoint.state.outlier.set(outlier);
             }
@@ -188,7 +223,7 @@ impl LiveCluster {
         for endpoint in self.originals.borrow().values() {
             endpoint.state.pool.expire(now);
         }
-        if back {
+        if back || self.is_warming(now) {
             self.refresh_eligible();
         }
     }
@@ -210,26 +245,27 @@ impl LiveEndpoint {
             Transport::Plain => None,
             Transport::Tls(tls) => Some(tls.clone()),
         };
+        let proxy_protocol = cluster.proxy_protocol(&config);
         let kept = old.filter(|old| {
-            same_service && old.config.workload == config.workload && same_tls(old.tls.as_ref(), tls.as_ref())
+            old.proxy_protocol == proxy_protocol
+                && same_limits(old, cluster)
+                && same_service
+                && old.config.workload == config.workload
+                && same_tls(old.tls.as_ref(), tls.as_ref())
         });
         if let Some(kept) = kept {
-            return Self { config, tls, state: kept.state.clone() };
+            return Self { config, tls, proxy_protocol, state: kept.state.clone() };
         }
-        let limits = PoolLimits {
-            max_idle: MAX_IDLE,
-            idle_timeout: Some(cluster.idle_timeout.unwrap_or(IDLE_TIMEOUT)),
-            max_requests_per_connection: cluster.max_requests_per_connection,
-        };
         let state = EndpointState {
             in_flight: Cell::new(0),
-            pool: Pool::new(limits),
+            since: Instant::now(),
+            pool: Pool::new(limits_of(cluster)),
             outlier: Cell::default(),
             peer: RefCell::new(Rc::new(Peer::of_endpoint(config.workload.as_ref()))),
             series: SeriesCache::default(),
             messages: SeriesCache::default(),
         };
-        Self { config, tls, state: Rc::new(state) }
+        Self { config, tls, proxy_protocol, state: Rc::new(state) }
     }
 
     /// Counts a request; the count ends when the guard is dropped.
@@ -240,6 +276,11 @@ impl LiveEndpoint {
 
     pub(crate) fn state(&self) -> &EndpointState {
         &self.state
+    }
+
+    /// Whether a connection may serve several clients.
+    pub(crate) fn shares_connections(&self) -> bool {
+        self.proxy_protocol.is_none()
     }
 
     /// Whether another proxy of the mesh answers there: only those get to know who calls.
@@ -269,6 +310,21 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let state = &self.0.state;
         state.in_flight.set(state.in_flight.get().saturating_sub(1));
+    }
+}
+
+/// Whether connections that stand are as the configuration wants them.
+fn same_limits(old: &LiveEndpoint, cluster: &Cluster) -> bool {
+    old.state.pool.limits() == limits_of(cluster)
+}
+
+fn limits_of(cluster: &Cluster) -> PoolLimits {
+    PoolLimits {
+        max_idle: MAX_IDLE,
+        idle_timeout: Some(cluster.idle_timeout.unwrap_or(IDLE_TIMEOUT)),
+        max_requests_per_connection: cluster.max_requests_per_connection,
+        max_age: cluster.max_connection_duration,
+        streams_per_connection: cluster.max_concurrent_streams.unwrap_or(STREAMS).max(1),
     }
 }
 

@@ -75,7 +75,9 @@ async fn send(
     let content = if body.is_empty() { UpBody::Empty } else { UpBody::Whole(Some(bytes)) };
     let Some(endpoint) = cluster.pick(|| connection.worker.random(), None, &[]) else { return };
     let _in_flight = endpoint.begin();
-    let Ok(connected) = open(&connection.worker, view, cluster, &endpoint, Wire::Http1).await else { return };
+    let client = &connection.downstream.addresses;
+    let opening = open(&connection.worker, view, cluster, &endpoint, Wire::Http1, client);
+    let Ok(connected) = opening.await else { return };
     let Ok(mut sender) = open_http1(connected.stream).await else { return };
     if let Ok(mut response) = sender.send_request(Request::from_parts(parts, content)).await {
         while let Some(Ok(_thrown_away)) = response.frame().await {}

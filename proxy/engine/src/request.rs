@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use orrery_core::decide::{Action, Draws, Matched, OwnAnswer, Permission, Plan, decide};
-use orrery_core::forward::hash_key;
+use orrery_core::forward::{Hashed, hash, made_cookie};
 use orrery_core::listener::{Direction, ForwardedFor};
 use orrery_core::matching::RequestView;
 use orrery_core::route::RouteTable;
@@ -79,7 +79,7 @@ async fn run(
         Err(answered) => return Ok(*answered),
     };
     let forward = plan.forward;
-    let hash = hash_of(connection, &plan, &parts);
+    let Hashed { key: hash, lacks_cookie } = hash_of(connection, &plan, &parts);
     plan.rewrite(&mut parts).map_err(|_invalid| Reject::NoRoute)?;
     let count_attempts = plan.virtual_host.include_attempt_count;
     let call = Call { connection, view, cluster: &cluster, forward, count_attempts, hash };
@@ -96,6 +96,9 @@ async fn run(
     }
     let mut answer = send(&call, parts, &body, record).await?;
     take_answer(connection, &plan, &mut answer, exchanged, record);
+    if lacks_cookie && let Some(cookie) = made_cookie(&forward.hash, connection.downstream.addresses.peer.0) {
+        answer.response.headers_mut().append(SET_COOKIE, cookie);
+    }
     let pause = forward.idle_timeout.or(manager.stream_idle_timeout);
     let limits = Limits { deadline: answer.deadline, pause };
     Ok(Outcome::Answer { answer, limits })
@@ -209,12 +212,11 @@ fn next<'a>(
     Ok(Next { delay: decided.delay, then })
 }
 
-fn hash_of(connection: &Connection, plan: &Plan<'_>, parts: &Parts) -> Option<u64> {
+fn hash_of(connection: &Connection, plan: &Plan<'_>, parts: &Parts) -> Hashed {
     if plan.forward.hash.is_empty() {
-        return None;
+        return Hashed::default();
     }
-    let client = connection.downstream.addresses.peer.ip().to_string();
-    hash_key(&plan.forward.hash, &request_view(connection, parts), &client)
+    hash(&plan.forward.hash, &request_view(connection, parts), connection.downstream.addresses.peer.0)
 }
 
 /// Makes an upstream's answer ours: hop-by-hop headers out, peer metadata learnt, configured changes applied.

@@ -113,7 +113,7 @@ async fn tries(call: &Call<'_>, parts: Parts, body: &RequestBody, record: &mut R
         if !head.is_there() || !body.is_replayable() {
             return result.map_err(TryFailure::reject);
         }
-        budget = budget.or_else(|| call.cluster.gauges.retry(call.cluster.config.limits.max_retries));
+        budget = budget.or_else(|| call.cluster.gauges.retry(&call.cluster.config.limits));
         if budget.is_none() {
             record.flag(ResponseFlags::UO);
             return result.map_err(TryFailure::reject);

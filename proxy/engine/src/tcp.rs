@@ -56,6 +56,12 @@ pub(crate) async fn proxy(
         report_failure(&worker, &known, ResponseFlags::NC);
         return;
     };
+    // Before connecting: what is over the limit must not reach the upstream at all.
+    let Some(_slot) = cluster.gauges.connection(cluster.config.limits.max_connections) else {
+        let known = known(&worker, &downstream, source.as_deref(), Some(&cluster), None, None);
+        report_failure(&worker, &known, ResponseFlags::UO);
+        return;
+    };
     let reached = reach(&worker, &view, &downstream, &cluster).await;
     let (endpoint, mut connected) = match reached {
         Ok(reached) => reached,
@@ -64,11 +70,6 @@ pub(crate) async fn proxy(
             report_failure(&worker, &known, flags);
             return;
         }
-    };
-    let Some(_slot) = cluster.gauges.connection(cluster.config.limits.max_connections) else {
-        let known = known(&worker, &downstream, source.as_deref(), Some(&cluster), Some(&endpoint), None);
-        report_failure(&worker, &known, ResponseFlags::UO);
-        return;
     };
     let _in_flight = endpoint.begin();
     let mut answered = Vec::new();
@@ -153,7 +154,7 @@ async fn reach(
             }
         };
         let Some(endpoint) = picked else { return Err((None, ResponseFlags::UH)) };
-        match open(worker, view, cluster, &endpoint, Wire::Opaque).await {
+        match open(worker, view, cluster, &endpoint, Wire::Opaque, &downstream.addresses).await {
             Ok(connected) => return Ok((endpoint, connected)),
             Err(TryFailure::Connect | TryFailure::ConnectTimeout | TryFailure::Tls) => {
                 tried.push(endpoint.config.address);

@@ -15,7 +15,7 @@ use orrery_net::stream::Stream;
 use crate::attempt::{Call, Head, attempt, open as open_connection};
 use crate::body::RequestBody;
 use crate::connection::Connection;
-use crate::exchange::{DownBody, Exchange, Limits};
+use crate::exchange::{DownBody, Exchange, Lease, Limits};
 use crate::headers;
 use crate::live::{InFlight, Slot};
 use crate::normalise::{Tunnel, strip_hops};
@@ -35,6 +35,14 @@ pub(crate) enum Opened {
 pub(crate) struct Guard {
     _in_flight: InFlight,
     _slot: Slot,
+    /// What counts the connection under it.
+    _connection: Counted,
+}
+
+/// An upgraded connection keeps what counted it; one of its own is counted here.
+enum Counted {
+    Leased { _lease: Lease },
+    Own { _slot: Slot },
 }
 
 /// Asks the upstream.
@@ -45,9 +53,13 @@ pub(crate) async fn open(call: &Call<'_>, tunnel: Tunnel, parts: Parts, record: 
     let endpoint = pick(call, &[]).ok_or(Reject::NoEndpoint)?;
     record.set_endpoint(&endpoint);
     let slot = call.cluster.gauges.request(call.cluster.config.limits.max_requests).ok_or(Reject::Overflow)?;
-    let guard = Guard { _in_flight: endpoint.begin(), _slot: slot };
+    let in_flight = endpoint.begin();
     if tunnel == Tunnel::Connect {
-        let connected = open_connection(&call.connection.worker, call.view, call.cluster, &endpoint, Wire::Opaque);
+        let own = call.cluster.gauges.connection(call.cluster.config.limits.max_connections).ok_or(Reject::Overflow)?;
+        let guard = Guard { _in_flight: in_flight, _slot: slot, _connection: Counted::Own { _slot: own } };
+        let from = &call.connection.downstream.addresses;
+        let connected =
+            open_connection(&call.connection.worker, call.view, call.cluster, &endpoint, Wire::Opaque, from);
         let connected = connected.await.map_err(|failure| failure.reject())?;
         record.set_facts(&Rc::new(connected.facts));
         return Ok(Opened::Connect { client, upstream: Box::new(connected.stream), guard });
@@ -56,10 +68,10 @@ pub(crate) async fn open(call: &Call<'_>, tunnel: Tunnel, parts: Parts, record: 
     let attempting = attempt(call, &endpoint, &mut head, &body, 1, record);
     let (mut response, lease) = attempting.await.map_err(|failure| failure.reject())?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let Guard { _in_flight: in_flight, _slot: slot } = guard;
         return Ok(Opened::Declined(Box::new((response, Exchange { lease, in_flight, slot, request: body }))));
     }
     let upstream = hyper::upgrade::on(&mut response);
+    let guard = Guard { _in_flight: in_flight, _slot: slot, _connection: Counted::Leased { _lease: lease } };
     Ok(Opened::WebSocket { client, upstream, headers: std::mem::take(response.headers_mut()), guard })
 }
 

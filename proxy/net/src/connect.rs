@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::listener::keep_alive;
 use crate::stream::Stream;
 use crate::tls::{Connector, PeerIdentity, peer_identity};
 
@@ -33,7 +34,33 @@ pub struct ConnectPlan<'a> {
     /// For TCP and TLS together.
     pub limit: Duration,
     pub tls: Option<&'a Connector>,
-    pub keep_alive: Option<Duration>,
+    pub keep_alive: Option<KeepAlive>,
+    /// Sent before anything else, TLS included.
+    pub preamble: Option<&'a [u8]>,
+}
+
+/// Probes on an idle connection; `None` is the system's default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeepAlive {
+    pub time: Option<Duration>,
+    pub interval: Option<Duration>,
+    pub probes: Option<u32>,
+}
+
+impl KeepAlive {
+    fn put_on(self, stream: &TcpStream) -> io::Result<()> {
+        let mut settings = TcpKeepalive::new();
+        if let Some(time) = self.time {
+            settings = settings.with_time(time);
+        }
+        if let Some(interval) = self.interval {
+            settings = settings.with_interval(interval);
+        }
+        if let Some(probes) = self.probes {
+            settings = settings.with_retries(probes);
+        }
+        SockRef::from(stream).set_tcp_keepalive(&settings)
+    }
 }
 
 /// A connection that stands.
@@ -72,9 +99,13 @@ async fn open(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
 
 async fn connect_unlimited(plan: &ConnectPlan<'_>) -> Result<Connected, ConnectError> {
     let address = plan.address;
-    let tcp = open(address, plan.source).await.map_err(|source| ConnectError::Tcp { address, source })?;
-    let prepared = tcp.set_nodelay(true).and_then(|()| plan.keep_alive.map_or(Ok(()), |after| keep_alive(&tcp, after)));
+    let mut tcp = open(address, plan.source).await.map_err(|source| ConnectError::Tcp { address, source })?;
+    let prepared =
+        tcp.set_nodelay(true).and_then(|()| plan.keep_alive.map_or(Ok(()), |settings| settings.put_on(&tcp)));
     prepared.map_err(|source| ConnectError::Tcp { address, source })?;
+    if let Some(preamble) = plan.preamble {
+        tcp.write_all(preamble).await.map_err(|source| ConnectError::Tcp { address, source })?;
+    }
     let local = tcp.local_addr().ok();
     let Some(connector) = plan.tls else {
         return Ok(Connected {

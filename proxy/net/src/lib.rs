@@ -12,5 +12,6 @@ pub mod detect;
 pub mod http;
 pub mod listener;
 pub mod pool;
+pub mod proxy_protocol;
 pub mod stream;
 pub mod tls;

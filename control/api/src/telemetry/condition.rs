@@ -26,10 +26,8 @@ pub enum Comparison {
         milliseconds: u32,
         at_least: bool,
     },
-    /// The response has any flag; with `any` false: none.
-    Flags {
-        any: bool,
-    },
+    /// The response has any flag.
+    Flagged,
     Text {
         subject: Subject,
         pattern: Pattern,
@@ -261,9 +259,8 @@ impl Parser<'_> {
     fn flags(&mut self, negated: bool) -> Result<Condition, String> {
         let operator = self.operator(negated)?;
         match (operator, self.next()?) {
-            ("!=" | ">", Token::Number(0)) => Ok(Condition::Is(Comparison::Flags { any: true })),
-            ("==", Token::Number(0)) => Ok(Condition::Is(Comparison::Flags { any: false })),
-            _ => Err("response.flags is compared with 0".to_owned()),
+            ("!=" | ">", Token::Number(0)) => Ok(Condition::Is(Comparison::Flagged)),
+            _ => Err("response.flags can only be asked to be != 0".to_owned()),
         }
     }
 
@@ -360,11 +357,13 @@ mod tests {
                 ]),
             ),
             (
-                "!(request.method == 'GET' || response.flags != 0)",
-                Condition::All(vec![
-                    text(Subject::Method, exact("GET"), true),
-                    Condition::Is(Comparison::Flags { any: false }),
-                ]),
+                "!(request.method == 'GET' || response.code >= 500)",
+                Condition::All(vec![text(Subject::Method, exact("GET"), true), code(0, 499)]),
+            ),
+            ("response.flags != 0", Condition::Is(Comparison::Flagged)),
+            (
+                "response.code == 404 && !(response.code == 500)",
+                Condition::All(vec![code(404, 404), Condition::Any(vec![code(0, 499), code(501, u32::MAX)])]),
             ),
             ("request.path.startsWith(\"/api\")", text(Subject::Path, Pattern::Prefix("/api".into()), false)),
             ("has(request.headers['X-User'])", text(Subject::Header("x-user".into()), Pattern::Present, false)),
@@ -394,6 +393,7 @@ mod tests {
             ("'unfinished", "does not end"),
             ("response.code + 1 == 2", "'+' is not expected"),
             ("response.code < 0", "below 0"),
+            ("!(response.flags != 0)", "!= 0"),
         ] {
             let told = parse(expression).unwrap_err();
             assert!(told.contains(why), "{expression}: {told}");

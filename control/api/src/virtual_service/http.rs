@@ -141,7 +141,7 @@ fn rewrite(reader: &Reader<'_>) -> Option<Rewrite> {
     Some(rewrite)
 }
 
-fn retries(reader: &Reader<'_>) -> Option<Retries> {
+pub(crate) fn retries(reader: &Reader<'_>) -> Option<Retries> {
     let fields = reader.fields()?;
     let retry_on = fields.take("retryOn").and_then(|reader| {
         let text = reader.text()?;

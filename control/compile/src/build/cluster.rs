@@ -1,53 +1,34 @@
-//! Clusters and their endpoints.
+//! Clusters: what is called, and how.
 
-use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+mod assignment;
+mod balance;
+mod locality;
+mod pool;
+mod transport;
 
-use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::Thresholds;
+use std::collections::BTreeMap;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::common_lb_config::LocalityConfigSpecifier;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::common_lb_config::LocalityWeightedLbConfig;
 use envoy_types::pb::envoy::config::cluster::v3::cluster::{
-    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbPolicy, TransportSocketMatch,
-};
-use envoy_types::pb::envoy::config::cluster::v3::{
-    CircuitBreakers, Cluster, OutlierDetection as OutlierMessage, UpstreamConnectionOptions,
+    ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, LbPolicy,
 };
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
-use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType;
-use envoy_types::pb::envoy::config::core::v3::{
-    BindConfig, Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as CommonHttp, Locality, SocketAddress,
-    TcpKeepalive, TransportSocket,
-};
-use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
-use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints};
-use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::{
-    CombinedCertificateValidationContext, ValidationContextType,
-};
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_name_matcher::SanType;
-use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
-    CertificateValidationContext, CommonTlsContext, SdsSecretConfig, SubjectAltNameMatcher, UpstreamTlsContext,
-};
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
-use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
-    ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
-};
-use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
-use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
+use envoy_types::pb::envoy::config::core::v3::{BindConfig, SocketAddress};
+use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, LocalityLbEndpoints};
 use envoy_types::pb::envoy::r#type::v3::Percent;
-use envoy_types::util::pack_any;
-use orrery_api::{ClientTlsMode, ConnectionPool, Key, Labels, LoadBalancer, MtlsMode, OutlierDetection, TrafficPolicy};
+use orrery_api::{Algorithm, Key, Labels, Subset, TrafficPolicy};
 
-use super::value::{address, ads, duration, fields, file, list, metadata, number, object, text};
+pub(super) use transport::sds;
+
+use super::value::{address, ads, duration, fields, list, metadata, object, text};
 use crate::compile::Compiled;
-use crate::policy::{HostRules, mtls_mode, rules_for};
+use crate::policy::{Client, HostRules, rules_for};
 use crate::proxy::{Audience, Interception, Proxy, Secrets};
-use crate::registry::{EndpointAddress, Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
+use crate::registry::{Finding, PortProtocol, RegistryService, ServiceEndpoint, ServicePortInfo};
+use crate::settings::UpstreamDefaults;
 use crate::world::World;
-
-const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Envoy has low limits of its own; Istio lifts them, and so do we unless a rule sets them.
-const NO_LIMIT: u32 = u32::MAX;
 
 /// Where redirected connections to ports of no service go: on, to the workload itself.
 pub(super) const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
@@ -66,14 +47,29 @@ pub(crate) struct ClusterKey {
     /// The destination rules that hold.
     rules: Vec<Key>,
     secrets: Secrets,
+    /// Rules name Secrets, and the proxies may have them.
+    credentials: bool,
+    /// Who calls, where that decides which endpoints come first.
+    place: String,
+    labels: BTreeMap<String, String>,
 }
 
 impl ClusterKey {
     /// The clusters of a service as an audience has them.
     pub(crate) fn of(world: &World, audience: &Audience, service: &RegistryService) -> Self {
-        let rules = rules_for(world, &service.host, &service.namespace, &audience.namespace);
-        let rules = rules.map(|rules| rules.keys.into_iter().cloned().collect()).unwrap_or_default();
-        Self { host: service.host.clone(), rules, secrets: audience.secrets.clone() }
+        let client = Client { namespace: &audience.namespace, labels: Some(&audience.labels) };
+        let rules = rules_for(world, &service.host, &service.namespace, client);
+        let ordered = locality::matters(rules.as_ref(), &world.settings().upstream);
+        let credentials = rules.as_ref().is_some_and(|rules| transport::may_have_secrets(rules, audience.kind));
+        let keys = rules.map(|rules| rules.keys.into_iter().cloned().collect()).unwrap_or_default();
+        Self {
+            host: service.host.clone(),
+            rules: keys,
+            secrets: audience.secrets.clone(),
+            credentials,
+            place: if ordered { audience.locality.clone() } else { String::new() },
+            labels: if ordered { audience.labels.0.clone() } else { BTreeMap::new() },
+        }
     }
 }
 
@@ -81,21 +77,24 @@ impl ClusterKey {
 pub(crate) fn of_key(world: &World, key: &ClusterKey, compiled: &mut Compiled) {
     let Some(service) = world.registry().service(&key.host) else { return };
     let host_rules = HostRules::of_keys(world, &key.rules);
+    let rules = host_rules.as_ref();
+    let labels = Labels(key.labels.clone());
+    let caller = locality::Caller { place: &key.place, labels: &labels };
     for port in service.ports.iter().filter(|port| port.protocol != PortProtocol::Udp) {
-        let target = Target { world, key, service, port, rules: host_rules.as_ref() };
-        target.add(compiled, "", None, None);
-        for subset in host_rules.iter().flat_map(|rules| &rules.subsets) {
-            target.add(compiled, &subset.name, Some(&subset.labels), Some(&subset.policy));
+        Target { world, key, caller, service, port, rules, subset: None }.add(compiled);
+        for subset in rules.iter().flat_map(|rules| &rules.subsets) {
+            Target { world, key, caller, service, port, rules, subset: Some(subset) }.add(compiled);
         }
     }
 }
 
 /// Where what nobody knows goes.
-pub(super) fn special(compiled: &mut Compiled) {
+pub(super) fn special(world: &World, compiled: &mut Compiled) {
+    let defaults = &world.settings().upstream;
     let black_hole = Cluster {
         name: "BlackHoleCluster".to_owned(),
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
-        connect_timeout: duration(CONNECT_TIMEOUT),
+        connect_timeout: duration(defaults.connect_timeout),
         ..Default::default()
     };
     compiled.add("BlackHoleCluster", &black_hole);
@@ -103,9 +102,9 @@ pub(super) fn special(compiled: &mut Compiled) {
         let passthrough = Cluster {
             name: name.to_owned(),
             cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())),
-            connect_timeout: duration(CONNECT_TIMEOUT),
+            connect_timeout: duration(defaults.connect_timeout),
             lb_policy: LbPolicy::ClusterProvided.into(),
-            typed_extension_protocol_options: http_options(PortProtocol::Http, None),
+            typed_extension_protocol_options: pool::http_options(PortProtocol::Http, None, defaults),
             upstream_bind_config: (name == INBOUND_PASSTHROUGH).then(from_proxy),
             ..Default::default()
         };
@@ -124,21 +123,28 @@ fn from_proxy() -> BindConfig {
 }
 
 /// The cluster of an inbound port: the application.
-pub(super) fn inbound(proxy: &Proxy, service: &RegistryService, port: &ServicePortInfo, target: u16) -> Cluster {
+pub(super) fn inbound(
+    world: &World,
+    proxy: &Proxy,
+    service: &RegistryService,
+    port: &ServicePortInfo,
+    target: u16,
+) -> Cluster {
     let name = format!("inbound|{}||", port.number);
     let to = proxy.app_address.unwrap_or(proxy.address);
-    let endpoint = lb_endpoint(address(&to.to_string(), target), None, 1);
+    let endpoint = assignment::lb_endpoint(address(&to.to_string(), target), None, 1);
     let group = LocalityLbEndpoints { lb_endpoints: vec![endpoint], ..Default::default() };
+    let defaults = UpstreamDefaults { h2_upgrade: false, ..world.settings().upstream.clone() };
     Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Static.into())),
-        connect_timeout: duration(CONNECT_TIMEOUT),
-        circuit_breakers: breakers(None),
+        connect_timeout: duration(defaults.connect_timeout),
+        circuit_breakers: pool::breakers(None, None),
         load_assignment: Some(ClusterLoadAssignment {
             cluster_name: name.clone(),
             endpoints: vec![group],
             ..Default::default()
         }),
-        typed_extension_protocol_options: http_options(port.protocol, None),
+        typed_extension_protocol_options: pool::http_options(port.protocol, None, &defaults),
         upstream_bind_config: (proxy.interception == Interception::Redirect && proxy.address.is_ipv4())
             .then(from_proxy),
         metadata: metadata(vec![("istio", fields(vec![("services", services(service))]))]),
@@ -147,41 +153,114 @@ pub(super) fn inbound(proxy: &Proxy, service: &RegistryService, port: &ServicePo
     }
 }
 
+/// One cluster to make: a port of a service, or of a subset of it.
 struct Target<'a> {
     world: &'a World,
     key: &'a ClusterKey,
+    caller: locality::Caller<'a>,
     service: &'a RegistryService,
     port: &'a ServicePortInfo,
     rules: Option<&'a HostRules<'a>>,
+    subset: Option<&'a Subset>,
 }
 
 impl Target<'_> {
-    fn add(&self, compiled: &mut Compiled, subset: &str, labels: Option<&Labels>, policy: Option<&TrafficPolicy>) {
-        let name = outbound_name(self.port.number, subset, &self.service.host);
-        let all = self.world.registry().endpoints(self.service);
-        let endpoints: Vec<&ServiceEndpoint> = all
+    fn add(&self, compiled: &mut Compiled) {
+        let name = outbound_name(self.port.number, self.subset_name(), &self.service.host);
+        let policy = self.policy();
+        let endpoints: Vec<&ServiceEndpoint> = self
+            .world
+            .registry()
+            .endpoints(self.service)
             .iter()
-            .filter(|endpoint| labels.is_none_or(|labels| labels.select(&endpoint.labels)))
+            .filter(|endpoint| self.subset.is_none_or(|subset| subset.labels.select(&endpoint.labels)))
             .filter(|endpoint| endpoint.ready && endpoint.ports.contains_key(&self.port.number))
             .collect();
-        let assignment = self.assignment(&name, &endpoints);
-        let cluster = self.cluster(&name, subset, policy, &endpoints, &assignment);
+        let assignment = self.assignment(&name, &endpoints, &policy);
+        let cluster = self.cluster(&name, &policy, &endpoints, &assignment);
         if self.service.finding == Finding::Listed {
             compiled.add(&name, &assignment);
         }
         compiled.add(&name, &cluster);
     }
 
+    fn subset_name(&self) -> &str {
+        self.subset.map_or("", |subset| &subset.name)
+    }
+
+    fn defaults(&self) -> &UpstreamDefaults {
+        &self.world.settings().upstream
+    }
+
+    /// What holds for this cluster: rules, then the mesh's defaults.
+    fn policy(&self) -> TrafficPolicy {
+        let subset = self.subset.and_then(|subset| subset.policy.as_ref());
+        let ruled = self.rules.map(|rules| rules.effective(subset, self.port.number));
+        let mut policy = ruled.unwrap_or_default();
+        let defaults = self.defaults();
+        policy.connection_pool = policy.connection_pool.or_else(|| defaults.connection_pool.clone());
+        policy.outlier_detection = policy.outlier_detection.or_else(|| defaults.outlier_detection.clone());
+        policy
+    }
+
     fn cluster(
         &self,
         name: &str,
-        subset: &str,
-        policy: Option<&TrafficPolicy>,
+        policy: &TrafficPolicy,
         endpoints: &[&ServiceEndpoint],
         assignment: &ClusterLoadAssignment,
     ) -> Cluster {
-        let effective = self.effective(policy);
-        let pool = effective.connection_pool.unwrap_or_default();
+        let pool = policy.connection_pool.clone().unwrap_or_default();
+        let defaults = self.defaults();
+        let discovery = self.discovery(policy);
+        let eds = EdsClusterConfig { eds_config: ads(), service_name: name.to_owned() };
+        let (lb_policy, lb_config) = match discovery {
+            DiscoveryType::OriginalDst => (LbPolicy::ClusterProvided, None),
+            _ => balance::policy(policy.load_balancer.as_ref()),
+        };
+        let transports = self.transports(policy, endpoints);
+        let mut made = Cluster {
+            name: name.to_owned(),
+            cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
+            eds_cluster_config: (discovery == DiscoveryType::Eds).then_some(eds),
+            load_assignment: (discovery == DiscoveryType::StrictDns).then(|| assignment.clone()),
+            lb_policy: lb_policy.into(),
+            lb_config,
+            connect_timeout: duration(pool.connect_timeout.unwrap_or(defaults.connect_timeout)),
+            circuit_breakers: pool::breakers(Some(&pool), policy.retry_budget.as_ref()),
+            outlier_detection: policy.outlier_detection.as_ref().map(balance::outlier),
+            common_lb_config: Some(self.common_balancing(policy)),
+            typed_extension_protocol_options: pool::http_options(self.port.protocol, Some(&pool), defaults),
+            upstream_connection_options: pool.keepalive.or(defaults.keepalive).map(pool::keepalive),
+            metadata: metadata(vec![("istio", fields(self.origin()))]),
+            ..Default::default()
+        };
+        transports.put_into(&mut made);
+        made
+    }
+
+    fn discovery(&self, policy: &TrafficPolicy) -> DiscoveryType {
+        let algorithm = policy.load_balancer.as_ref().and_then(|balancer| balancer.algorithm.as_ref());
+        match (self.service.finding, algorithm) {
+            (Finding::OriginalDestination, _) | (_, Some(Algorithm::Passthrough)) => DiscoveryType::OriginalDst,
+            (Finding::Listed, _) => DiscoveryType::Eds,
+            (Finding::Dns, _) => DiscoveryType::StrictDns,
+        }
+    }
+
+    /// Panic is off unless a rule asks for it, as in Istio: what is ejected stays so.
+    fn common_balancing(&self, policy: &TrafficPolicy) -> CommonLbConfig {
+        let least = policy.outlier_detection.as_ref().and_then(|outlier| outlier.min_health_percent);
+        let weighted = locality::of(policy, self.defaults()).is_some_and(|setting| setting.is_weighted());
+        let by_locality = LocalityConfigSpecifier::LocalityWeightedLbConfig(LocalityWeightedLbConfig {});
+        CommonLbConfig {
+            healthy_panic_threshold: Some(Percent { value: least.unwrap_or(0).into() }),
+            locality_config_specifier: weighted.then_some(by_locality),
+            ..Default::default()
+        }
+    }
+
+    fn origin(&self) -> Vec<(&'static str, envoy_types::pb::google::protobuf::Value)> {
         let mut istio = vec![("services", services(self.service))];
         if let Some(rules) = self.rules {
             let key = &rules.object.key;
@@ -189,174 +268,10 @@ impl Target<'_> {
                 format!("/apis/networking.istio.io/v1/namespaces/{}/destination-rule/{}", key.namespace, key.name);
             istio.push(("config", text(&origin)));
         }
-        if !subset.is_empty() {
-            istio.push(("subset", text(subset)));
+        if self.subset.is_some() {
+            istio.push(("subset", text(self.subset_name())));
         }
-        let discovery = match (self.service.finding, &effective.load_balancer) {
-            (Finding::OriginalDestination, _) | (_, Some(LoadBalancer::Passthrough)) => DiscoveryType::OriginalDst,
-            (Finding::Listed, _) => DiscoveryType::Eds,
-            (Finding::Dns, _) => DiscoveryType::StrictDns,
-        };
-        let eds = EdsClusterConfig { eds_config: ads(), service_name: name.to_owned() };
-        Cluster {
-            name: name.to_owned(),
-            cluster_discovery_type: Some(ClusterDiscoveryType::Type(discovery.into())),
-            eds_cluster_config: (discovery == DiscoveryType::Eds).then_some(eds),
-            load_assignment: (discovery == DiscoveryType::StrictDns).then(|| assignment.clone()),
-            lb_policy: if discovery == DiscoveryType::OriginalDst {
-                LbPolicy::ClusterProvided.into()
-            } else {
-                lb_policy(effective.load_balancer.as_ref()).into()
-            },
-            connect_timeout: duration(pool.connect_timeout.unwrap_or(CONNECT_TIMEOUT)),
-            circuit_breakers: breakers(Some(&pool)),
-            outlier_detection: effective.outlier_detection.as_ref().map(outlier),
-            common_lb_config: Some(CommonLbConfig {
-                healthy_panic_threshold: Some(Percent {
-                    value: effective.outlier_detection.and_then(|o| o.min_health_percent).unwrap_or(0).into(),
-                }),
-                ..Default::default()
-            }),
-            transport_socket_matches: self.transports(subset, effective.tls.map(|tls| tls.mode), endpoints),
-            typed_extension_protocol_options: http_options(self.port.protocol, Some(&pool)),
-            upstream_connection_options: pool.keepalive.map(|after| UpstreamConnectionOptions {
-                tcp_keepalive: Some(TcpKeepalive {
-                    keepalive_time: number(u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            metadata: metadata(vec![("istio", fields(istio))]),
-            ..Default::default()
-        }
-    }
-
-    /// Subset before rule; a port's settings in place of the whole's.
-    fn effective(&self, subset: Option<&TrafficPolicy>) -> TrafficPolicy {
-        let at_port = |policy: &TrafficPolicy| {
-            let port = policy.ports.iter().find(|one| one.port == self.port.number);
-            port.map_or_else(|| policy.clone(), |port| port.policy.clone())
-        };
-        let whole = self.rules.map(|rules| at_port(rules.policy)).unwrap_or_default();
-        let narrow = subset.map(at_port).unwrap_or_default();
-        TrafficPolicy {
-            load_balancer: narrow.load_balancer.or(whole.load_balancer),
-            connection_pool: narrow.connection_pool.or(whole.connection_pool),
-            outlier_detection: narrow.outlier_detection.or(whole.outlier_detection),
-            tls: narrow.tls.or(whole.tls),
-            ports: Vec::new(),
-        }
-    }
-
-    /// Mutual TLS to endpoints that have a proxy (automatic mTLS), unless the rule says otherwise.
-    fn transports(
-        &self,
-        subset: &str,
-        mode: Option<ClientTlsMode>,
-        endpoints: &[&ServiceEndpoint],
-    ) -> Vec<TransportSocketMatch> {
-        let tls = || self.mesh_tls(subset, endpoints);
-        match mode {
-            Some(ClientTlsMode::Disable) => Vec::new(),
-            Some(ClientTlsMode::IstioMutual) => {
-                vec![TransportSocketMatch {
-                    name: "tlsMode-istio".into(),
-                    r#match: None,
-                    transport_socket: Some(tls()),
-                }]
-            }
-            None if self.service.external => Vec::new(),
-            None => vec![
-                TransportSocketMatch {
-                    name: "tlsMode-istio".into(),
-                    r#match: Some(fields(vec![("tlsMode", text("istio"))])),
-                    transport_socket: Some(tls()),
-                },
-                TransportSocketMatch {
-                    name: "tlsMode-disabled".into(),
-                    r#match: None,
-                    transport_socket: Some(plain()),
-                },
-            ],
-        }
-    }
-
-    fn mesh_tls(&self, subset: &str, endpoints: &[&ServiceEndpoint]) -> TransportSocket {
-        let domain = &self.world.settings().trust_domain;
-        let mut identities: BTreeSet<String> = self.service.subject_alt_names.iter().cloned().collect();
-        if identities.is_empty() {
-            let id = |e: &&ServiceEndpoint| format!("spiffe://{domain}/ns/{}/sa/{}", e.namespace, e.service_account);
-            identities.extend(endpoints.iter().map(id));
-        }
-        let names = identities.into_iter().map(|identity| SubjectAltNameMatcher {
-            san_type: if identity.starts_with("spiffe://") { SanType::Uri.into() } else { SanType::Dns.into() },
-            matcher: Some(StringMatcher { match_pattern: Some(MatchPattern::Exact(identity)), ..Default::default() }),
-            ..Default::default()
-        });
-        let names =
-            CertificateValidationContext { match_typed_subject_alt_names: names.collect(), ..Default::default() };
-        let combined = CombinedCertificateValidationContext {
-            default_validation_context: Some(names),
-            validation_context_sds_secret_config: Some(sds("ROOTCA", &self.key.secrets)),
-            ..Default::default()
-        };
-        let alpn: &[&str] = if self.port.protocol.is_http() { &["istio"] } else { &["istio-peer-exchange", "istio"] };
-        let context = UpstreamTlsContext {
-            common_tls_context: Some(CommonTlsContext {
-                tls_certificate_sds_secret_configs: vec![sds("default", &self.key.secrets)],
-                alpn_protocols: alpn.iter().map(|one| (*one).to_owned()).collect(),
-                validation_context_type: Some(ValidationContextType::CombinedValidationContext(combined)),
-                ..Default::default()
-            }),
-            sni: format!("outbound_.{}_.{subset}_.{}", self.port.number, self.service.host),
-            ..Default::default()
-        };
-        let config_type = Some(ConfigType::TypedConfig(pack_any(context)));
-        TransportSocket { name: "envoy.transport_sockets.tls".into(), config_type }
-    }
-
-    fn assignment(&self, name: &str, endpoints: &[&ServiceEndpoint]) -> ClusterLoadAssignment {
-        let mut groups: Vec<(String, Vec<LbEndpoint>)> = Vec::new();
-        for endpoint in endpoints {
-            let Some(port) = endpoint.ports.get(&self.port.number) else { continue };
-            let to = match &endpoint.address {
-                EndpointAddress::Ip(ip) => address(&ip.to_string(), *port),
-                EndpointAddress::Name(host) => address(host, *port),
-            };
-            let one = lb_endpoint(to, self.endpoint_metadata(endpoint, *port), endpoint.weight);
-            match groups.iter_mut().find(|(locality, _)| *locality == endpoint.locality) {
-                Some((_, group)) => group.push(one),
-                None => groups.push((endpoint.locality.clone(), vec![one])),
-            }
-        }
-        let endpoints = groups.into_iter().map(|(place, lb_endpoints)| LocalityLbEndpoints {
-            locality: locality(&place),
-            load_balancing_weight: number(u32::try_from(lb_endpoints.len()).unwrap_or(u32::MAX)),
-            lb_endpoints,
-            ..Default::default()
-        });
-        ClusterLoadAssignment { cluster_name: name.to_owned(), endpoints: endpoints.collect(), ..Default::default() }
-    }
-
-    fn endpoint_metadata(
-        &self,
-        endpoint: &ServiceEndpoint,
-        port: u16,
-    ) -> Option<envoy_types::pb::envoy::config::core::v3::Metadata> {
-        let disabled = mtls_mode(self.world, &endpoint.namespace, &endpoint.labels, port) == MtlsMode::Disable;
-        let tls = if endpoint.in_mesh && !disabled { vec![("tlsMode", text("istio"))] } else { Vec::new() };
-        let workload = format!(
-            "{};{};{};{};{}",
-            endpoint.workload,
-            endpoint.namespace,
-            endpoint.canonical_name(),
-            endpoint.canonical_revision(),
-            self.world.settings().cluster_id
-        );
-        metadata(vec![
-            ("envoy.transport_socket_match", fields(tls)),
-            ("istio", fields(vec![("workload", text(&workload))])),
-        ])
+        istio
     }
 }
 
@@ -366,115 +281,4 @@ fn services(service: &RegistryService) -> envoy_types::pb::google::protobuf::Val
         ("name", text(&service.name)),
         ("namespace", text(&service.namespace)),
     ]))])
-}
-
-fn lb_endpoint(
-    to: Option<envoy_types::pb::envoy::config::core::v3::Address>,
-    metadata: Option<envoy_types::pb::envoy::config::core::v3::Metadata>,
-    weight: u32,
-) -> LbEndpoint {
-    LbEndpoint {
-        host_identifier: Some(HostIdentifier::Endpoint(Endpoint { address: to, ..Default::default() })),
-        metadata,
-        load_balancing_weight: number(weight),
-        ..Default::default()
-    }
-}
-
-fn locality(place: &str) -> Option<Locality> {
-    let mut parts = place.split('/').map(str::to_owned);
-    let region = parts.next().filter(|region| !region.is_empty())?;
-    Some(Locality { region, zone: parts.next().unwrap_or_default(), sub_zone: parts.next().unwrap_or_default() })
-}
-
-fn plain() -> TransportSocket {
-    let config_type = Some(ConfigType::TypedConfig(pack_any(RawBuffer {})));
-    TransportSocket { name: "envoy.transport_sockets.raw_buffer".into(), config_type }
-}
-
-/// Where the proxy gets a secret from.
-pub(super) fn sds(name: &str, secrets: &Secrets) -> SdsSecretConfig {
-    let sds_config = match secrets {
-        Secrets::Stream => ads(),
-        Secrets::Directory(dir) => file(&format!("{dir}/{name}.yaml")),
-    };
-    SdsSecretConfig { name: name.to_owned(), sds_config }
-}
-
-fn lb_policy(balancer: Option<&LoadBalancer>) -> LbPolicy {
-    match balancer {
-        None | Some(LoadBalancer::LeastRequest | LoadBalancer::Passthrough) => LbPolicy::LeastRequest,
-        Some(LoadBalancer::Random) => LbPolicy::Random,
-        Some(LoadBalancer::RoundRobin) => LbPolicy::RoundRobin,
-        Some(
-            LoadBalancer::HashHeader(_)
-            | LoadBalancer::HashCookie { .. }
-            | LoadBalancer::HashSourceIp
-            | LoadBalancer::HashQueryParameter(_),
-        ) => LbPolicy::RingHash,
-    }
-}
-
-fn breakers(pool: Option<&ConnectionPool>) -> Option<CircuitBreakers> {
-    let limit = |pick: fn(&ConnectionPool) -> Option<u32>| number(pool.and_then(pick).unwrap_or(NO_LIMIT));
-    let thresholds = Thresholds {
-        max_connections: limit(|pool| pool.max_connections),
-        max_pending_requests: limit(|pool| pool.max_pending_requests),
-        max_requests: limit(|pool| pool.max_requests),
-        max_retries: limit(|pool| pool.max_retries),
-        track_remaining: true,
-        ..Default::default()
-    };
-    Some(CircuitBreakers { thresholds: vec![thresholds], ..Default::default() })
-}
-
-fn outlier(detection: &OutlierDetection) -> OutlierMessage {
-    OutlierMessage {
-        consecutive_5xx: detection.consecutive_5xx.and_then(number),
-        enforcing_consecutive_5xx: number(if detection.consecutive_5xx == Some(0) { 0 } else { 100 }),
-        consecutive_gateway_failure: detection.consecutive_gateway_errors.and_then(number),
-        enforcing_consecutive_gateway_failure: number(match detection.consecutive_gateway_errors {
-            None | Some(0) => 0,
-            Some(_) => 100,
-        }),
-        split_external_local_origin_errors: detection.split_external_local_origin_errors,
-        consecutive_local_origin_failure: detection.consecutive_local_origin_failures.and_then(number),
-        interval: detection.interval.and_then(duration),
-        base_ejection_time: detection.base_ejection_time.and_then(duration),
-        max_ejection_percent: detection.max_ejection_percent.and_then(number),
-        enforcing_success_rate: number(0),
-        ..Default::default()
-    }
-}
-
-fn http_options(
-    protocol: PortProtocol,
-    pool: Option<&ConnectionPool>,
-) -> HashMap<String, envoy_types::pb::google::protobuf::Any> {
-    let h2 = ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions::default());
-    let explicit =
-        |config| UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig { protocol_config: Some(config) });
-    let protocol = match protocol {
-        PortProtocol::Tcp | PortProtocol::Tls | PortProtocol::Udp => return HashMap::new(),
-        PortProtocol::Http2 | PortProtocol::Grpc => explicit(h2),
-        PortProtocol::Http | PortProtocol::Auto if pool.is_some_and(|pool| pool.h2_upgrade) => explicit(h2),
-        PortProtocol::Http | PortProtocol::Auto => {
-            UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
-                http_protocol_options: Some(Http1ProtocolOptions::default()),
-                http2_protocol_options: Some(Http2ProtocolOptions::default()),
-                ..Default::default()
-            })
-        }
-    };
-    let common = pool.map(|pool| CommonHttp {
-        idle_timeout: pool.idle_timeout.and_then(duration),
-        max_requests_per_connection: pool.max_requests_per_connection.filter(|max| *max > 0).and_then(number),
-        ..Default::default()
-    });
-    let options = HttpProtocolOptions {
-        common_http_protocol_options: common,
-        upstream_protocol_options: Some(protocol),
-        ..Default::default()
-    };
-    HashMap::from([(HTTP_OPTIONS.to_owned(), pack_any(options))])
 }

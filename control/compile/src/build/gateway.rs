@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::envoy::config::route::v3::VirtualHost;
-use orrery_api::Server;
+use orrery_api::{Server, WorkloadMode};
 
 use super::route::Caller;
 use super::value::{address, ip_address};
@@ -13,6 +13,7 @@ use super::{http, route};
 use crate::compile::Compiled;
 use crate::names::covers;
 use crate::proxy::{Interception, Proxy};
+use crate::telemetry::Reporting;
 use crate::world::World;
 
 pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
@@ -25,10 +26,11 @@ pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
             }
         }
     }
+    let reporting = Reporting::of(world, proxy.into(), WorkloadMode::Client);
     for (port, servers) in ports {
         let (name, routes) = (format!("{}_{port}", proxy.address), format!("http.{port}"));
         let chain = http::chain(
-            world.settings(),
+            http::Context { world, reporting: &reporting },
             &format!("outbound_{name}"),
             http::rds(&routes),
             http::Side::Gateway,
@@ -58,7 +60,8 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
         let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway };
         for (key, named) in world.index().bound_to(gateway) {
             let Some((object, service)) = world.virtual_service(key) else { continue };
-            if !service.export_to.includes(&key.namespace, &proxy.namespace) {
+            let export = service.export_to.or(&world.settings().export_to.virtual_services);
+            if !export.includes(&key.namespace, &proxy.namespace) {
                 continue;
             }
             for host in named {

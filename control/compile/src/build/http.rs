@@ -1,14 +1,8 @@
 //! HTTP connection managers and the listeners around them.
 
-use envoy_types::pb::envoy::config::accesslog::v3::AccessLog;
-use envoy_types::pb::envoy::config::accesslog::v3::access_log::ConfigType as LogConfig;
-use envoy_types::pb::envoy::config::core::v3::SubstitutionFormatString;
-use envoy_types::pb::envoy::config::core::v3::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
 use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType as ListenerConfig;
 use envoy_types::pb::envoy::config::listener::v3::{Filter, FilterChain, ListenerFilter};
-use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
-use envoy_types::pb::envoy::extensions::access_loggers::file::v3::file_access_log::AccessLogFormat as FileFormat;
 use envoy_types::pb::envoy::extensions::filters::http::cors::v3::Cors;
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
@@ -16,7 +10,7 @@ use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::H
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_connection_manager::{
-    RouteSpecifier, Tracing, UpgradeConfig,
+    PathWithEscapedSlashesAction, RouteSpecifier, UpgradeConfig,
 };
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::http_filter::ConfigType as HttpConfig;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3::{
@@ -24,12 +18,21 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 };
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
-use envoy_types::pb::envoy::r#type::v3::Percent;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::util::pack_any;
+use orrery_api::PathNormalization;
 
-use super::value::{ads, fields, flag, text};
-use crate::settings::{AccessLogFormat, Settings};
+use super::stats;
+use super::value::{ads, flag};
+use crate::telemetry::Reporting;
+use crate::world::World;
+
+/// For which proxy, and what it reports.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) world: &'a World,
+    pub(super) reporting: &'a Reporting,
+}
 
 /// Which side a manager is on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,13 +49,13 @@ pub(super) fn rds(name: &str) -> RouteSpecifier {
 
 /// A filter chain with an HTTP connection manager.
 pub(super) fn chain(
-    settings: &Settings,
+    context: Context<'_>,
     prefix: &str,
     routes: RouteSpecifier,
     side: Side,
     upgrades: &[&str],
 ) -> FilterChain {
-    let percent = |value| Some(Percent { value });
+    let settings = context.world.settings();
     let manager = HttpConnectionManager {
         stat_prefix: prefix.to_owned(),
         route_specifier: Some(routes),
@@ -62,39 +65,44 @@ pub(super) fn chain(
             filter("envoy.filters.http.router", pack_any(Router::default())),
         ],
         use_remote_address: flag(side == Side::Gateway),
-        normalize_path: flag(true),
+        normalize_path: flag(settings.path_normalization != PathNormalization::None),
+        merge_slashes: matches!(
+            settings.path_normalization,
+            PathNormalization::MergeSlashes | PathNormalization::DecodeAndMergeSlashes
+        ),
+        path_with_escaped_slashes_action: match settings.path_normalization {
+            PathNormalization::DecodeAndMergeSlashes => PathWithEscapedSlashesAction::UnescapeAndForward.into(),
+            PathNormalization::None | PathNormalization::Base | PathNormalization::MergeSlashes => {
+                PathWithEscapedSlashesAction::KeepUnchanged.into()
+            }
+        },
         generate_request_id: flag(true),
         server_name: "istio-envoy".to_owned(),
-        tracing: Some(Tracing {
-            client_sampling: percent(100.0),
-            random_sampling: percent(settings.trace_sampling),
-            overall_sampling: percent(100.0),
-            ..Default::default()
-        }),
-        access_log: access_log(settings),
+        tracing: context.reporting.tracing(context.world),
+        access_log: context.reporting.access_logs(context.world),
         upgrade_configs: upgrades
             .iter()
             .map(|kind| UpgradeConfig { upgrade_type: (*kind).to_owned(), ..Default::default() })
             .collect(),
         ..Default::default()
     };
-    with_filter("envoy.filters.network.http_connection_manager", pack_any(manager))
+    with_filter(context, "envoy.filters.network.http_connection_manager", pack_any(manager))
 }
 
 /// A filter chain that carries bytes to a cluster.
-pub(super) fn tcp_chain(settings: &Settings, prefix: &str, cluster: ClusterSpecifier) -> FilterChain {
+pub(super) fn tcp_chain(context: Context<'_>, prefix: &str, cluster: ClusterSpecifier) -> FilterChain {
     let proxy = TcpProxy {
         stat_prefix: prefix.to_owned(),
         cluster_specifier: Some(cluster),
-        access_log: access_log(settings),
+        access_log: context.reporting.access_logs(context.world),
         ..Default::default()
     };
-    with_filter("envoy.filters.network.tcp_proxy", pack_any(proxy))
+    with_filter(context, "envoy.filters.network.tcp_proxy", pack_any(proxy))
 }
 
-fn with_filter(name: &str, config: Any) -> FilterChain {
+fn with_filter(context: Context<'_>, name: &str, config: Any) -> FilterChain {
     let filter = Filter { name: name.to_owned(), config_type: Some(ConfigType::TypedConfig(config)) };
-    FilterChain { filters: vec![filter], ..Default::default() }
+    FilterChain { filters: vec![filter], metadata: stats::metadata(&context.reporting.metrics), ..Default::default() }
 }
 
 fn filter(name: &str, config: Any) -> HttpFilter {
@@ -120,30 +128,4 @@ fn listener_filter(name: &str, config: Any) -> ListenerFilter {
         config_type: Some(ListenerConfig::TypedConfig(config)),
         ..Default::default()
     }
-}
-
-fn access_log(settings: &Settings) -> Vec<AccessLog> {
-    let Some(format) = settings.access_log else { return Vec::new() };
-    let json = |keys: &[(&str, &str)]| fields(keys.iter().map(|(key, operator)| (*key, text(operator))).collect());
-    let access_log_format = match format {
-        AccessLogFormat::Text => None,
-        AccessLogFormat::Json => Some(FileFormat::LogFormat(SubstitutionFormatString {
-            format: Some(Format::JsonFormat(json(&[
-                ("start_time", "%START_TIME%"),
-                ("method", "%REQ(:METHOD)%"),
-                ("path", "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"),
-                ("response_code", "%RESPONSE_CODE%"),
-                ("response_flags", "%RESPONSE_FLAGS%"),
-                ("duration", "%DURATION%"),
-                ("upstream_cluster", "%UPSTREAM_CLUSTER_RAW%"),
-            ]))),
-            ..Default::default()
-        })),
-    };
-    let file = FileAccessLog { path: "/dev/stdout".to_owned(), access_log_format };
-    vec![AccessLog {
-        name: "envoy.access_loggers.file".to_owned(),
-        config_type: Some(LogConfig::TypedConfig(pack_any(file))),
-        ..Default::default()
-    }]
 }

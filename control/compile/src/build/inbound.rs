@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_pro
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{CommonTlsContext, DownstreamTlsContext};
 use envoy_types::util::pack_any;
-use orrery_api::MtlsMode;
+use orrery_api::{MtlsMode, WorkloadMode};
 
 use super::value::{address, flag, ip_address, number};
 use super::{cluster, http, route};
@@ -19,12 +19,15 @@ use crate::compile::Compiled;
 use crate::policy::mtls_mode;
 use crate::proxy::{Interception, Proxy, Secrets};
 use crate::registry::{RegistryService, ServicePortInfo};
+use crate::telemetry::Reporting;
 use crate::world::World;
 
 /// What clients of the mesh offer in ALPN.
 const MESH_ALPN: [&str; 5] = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
 pub(super) fn add(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
+    let reporting = Reporting::of(world, proxy.into(), WorkloadMode::Server);
+    let context = http::Context { world, reporting: &reporting };
     let mut done = BTreeSet::new();
     let mut redirected = Vec::new();
     for (service, endpoint) in world.registry().services_at(proxy.address) {
@@ -33,9 +36,9 @@ pub(super) fn add(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
             let Some(target) = endpoint.ports.get(&port.number).copied().filter(|target| done.insert(*target)) else {
                 continue;
             };
-            let own = cluster::inbound(proxy, service, port, target);
+            let own = cluster::inbound(world, proxy, service, port, target);
             compiled.add(&own.name.clone(), &own);
-            let chains = chains(world, proxy, service, port, target);
+            let chains = chains(context, proxy, service, port, target);
             match proxy.interception {
                 Interception::None => {
                     let name = format!("{}_{target}", proxy.address);
@@ -46,15 +49,15 @@ pub(super) fn add(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
         }
     }
     if proxy.interception == Interception::Redirect {
-        compiled.add("virtualInbound", &virtual_inbound(world, redirected));
+        compiled.add("virtualInbound", &virtual_inbound(context, redirected));
     }
 }
 
-fn virtual_inbound(world: &World, chains: Vec<FilterChain>) -> Listener {
+fn virtual_inbound(context: http::Context<'_>, chains: Vec<FilterChain>) -> Listener {
     let to = ClusterSpecifier::Cluster(cluster::INBOUND_PASSTHROUGH.to_owned());
     let rest = FilterChain {
         name: "virtualInbound-passthrough".to_owned(),
-        ..http::tcp_chain(world.settings(), cluster::INBOUND_PASSTHROUGH, to)
+        ..http::tcp_chain(context, cluster::INBOUND_PASSTHROUGH, to)
     };
     let mut listener = listener("virtualInbound", address("0.0.0.0", 15006), chains);
     listener.listener_filters.insert(0, http::original_dst());
@@ -78,7 +81,7 @@ fn listener(
 }
 
 fn chains(
-    world: &World,
+    context: http::Context<'_>,
     proxy: &Proxy,
     service: &RegistryService,
     port: &ServicePortInfo,
@@ -89,15 +92,9 @@ fn chains(
         true => {
             let table = route::inbound(&name, service, port);
             let prefix = format!("inbound_{target}");
-            http::chain(
-                world.settings(),
-                &prefix,
-                RouteSpecifier::RouteConfig(table),
-                http::Side::Inbound,
-                &["websocket"],
-            )
+            http::chain(context, &prefix, RouteSpecifier::RouteConfig(table), http::Side::Inbound, &["websocket"])
         }
-        false => http::tcp_chain(world.settings(), &name, ClusterSpecifier::Cluster(name.clone())),
+        false => http::tcp_chain(context, &name, ClusterSpecifier::Cluster(name.clone())),
     };
     let secured = FilterChain {
         name: format!("{name} mtls"),
@@ -120,9 +117,9 @@ fn chains(
     let foreign = FilterChain {
         name: format!("{name} tls"),
         filter_chain_match: Some(FilterChainMatch { transport_protocol: "tls".to_owned(), ..Default::default() }),
-        ..http::tcp_chain(world.settings(), &name, ClusterSpecifier::Cluster(name.clone()))
+        ..http::tcp_chain(context, &name, ClusterSpecifier::Cluster(name.clone()))
     };
-    match mtls_mode(world, &proxy.namespace, &proxy.labels, target) {
+    match mtls_mode(context.world, &proxy.namespace, &proxy.labels, target) {
         MtlsMode::Strict => vec![secured],
         MtlsMode::Permissive | MtlsMode::Unset => vec![secured, open, foreign],
         MtlsMode::Disable => vec![open, foreign],

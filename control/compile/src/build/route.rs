@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::config::route::v3::retry_policy::retry_host_predicat
 use envoy_types::pb::envoy::config::route::v3::retry_policy::{RetryBackOff, RetryHostPredicate};
 use envoy_types::pb::envoy::config::route::v3::route::Action;
 use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::{
-    ConnectionProperties, Cookie, Header as HashHeader, PolicySpecifier, QueryParameter,
+    ConnectionProperties, Cookie, CookieAttribute, Header as HashHeader, PolicySpecifier, QueryParameter,
 };
 use envoy_types::pb::envoy::config::route::v3::route_action::{
     ClusterSpecifier, HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy,
@@ -35,14 +35,14 @@ use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::envoy::r#type::matcher::v3::{RegexMatchAndSubstitute, RegexMatcher, StringMatcher};
 use envoy_types::util::pack_any;
 use orrery_api::{
-    Abort, Destination, Fault, HttpMatch, HttpRoute, LoadBalancer, Mirror, Object, Redirect, Retries, StringMatch,
-    VirtualService, WeightedDestination,
+    Abort, Algorithm, Destination, Fault, HashCookie, HashKey, HttpMatch, HttpRoute, Mirror, Object, Redirect, Retries,
+    StringMatch, VirtualService, WeightedDestination,
 };
 
 use super::cluster::outbound_name;
 use super::value::{duration, fields, flag, metadata, number, percent, text};
 use crate::delegate::{self, EffectiveRoute};
-use crate::policy::rules_for;
+use crate::policy::{Client, rules_for};
 use crate::registry::{RegistryService, ServicePortInfo};
 use crate::world::World;
 
@@ -123,7 +123,7 @@ pub(super) fn plain(caller: &Caller<'_>, service: &RegistryService, port: u16) -
     let action = RouteAction {
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster)),
         timeout: duration(Duration::ZERO),
-        retry_policy: Some(retry_policy(None)),
+        retry_policy: retries(caller.world, None),
         hash_policy: hash(caller, service, "", port),
         ..Default::default()
     };
@@ -221,10 +221,7 @@ fn forward(caller: &Caller<'_>, object: &Object, http: &HttpRoute, port: u16) ->
     let mut action = RouteAction {
         cluster_specifier: Some(split(caller, object, &http.route, port)),
         timeout: duration(http.timeout.unwrap_or_default()),
-        retry_policy: match &http.retries {
-            Some(retries) if retries.attempts == 0 => None,
-            retries => Some(retry_policy(retries.as_ref())),
-        },
+        retry_policy: retries(caller.world, http.retries.as_ref()),
         request_mirror_policies: http.mirrors.iter().map(|one| mirror(caller, object, one, port)).collect(),
         ..Default::default()
     };
@@ -295,31 +292,33 @@ fn mirror(caller: &Caller<'_>, object: &Object, mirror: &Mirror, port: u16) -> R
 
 /// Consistent hashing belongs to the destination's rule, but is asked for in the route.
 fn hash(caller: &Caller<'_>, service: &RegistryService, subset: &str, port: u16) -> Vec<HashPolicy> {
-    let Some(rules) = rules_for(caller.world, &service.host, &service.namespace, caller.namespace) else {
-        return Vec::new();
-    };
-    let named = rules.subsets.iter().find(|one| one.name == subset).and_then(|one| one.policy.load_balancer.clone());
-    let at_port =
-        rules.policy.ports.iter().find(|one| one.port == port).and_then(|one| one.policy.load_balancer.clone());
-    let specifier = match named.or(at_port).or_else(|| rules.policy.load_balancer.clone()) {
-        Some(LoadBalancer::HashHeader(name)) => {
-            PolicySpecifier::Header(HashHeader { header_name: name, ..Default::default() })
-        }
-        Some(LoadBalancer::HashCookie { name, path, ttl }) => {
-            PolicySpecifier::Cookie(Cookie { name, path, ttl: duration(ttl), ..Default::default() })
-        }
-        Some(LoadBalancer::HashSourceIp) => {
-            PolicySpecifier::ConnectionProperties(ConnectionProperties { source_ip: true })
-        }
-        Some(LoadBalancer::HashQueryParameter(name)) => PolicySpecifier::QueryParameter(QueryParameter { name }),
-        Some(
-            LoadBalancer::LeastRequest | LoadBalancer::Random | LoadBalancer::RoundRobin | LoadBalancer::Passthrough,
-        )
-        | None => {
+    let client = Client { namespace: caller.namespace, labels: Some(caller.labels) };
+    let Some(rules) = rules_for(caller.world, &service.host, &service.namespace, client) else { return Vec::new() };
+    let named = rules.subsets.iter().find(|one| one.name == subset).and_then(|one| one.policy.as_ref());
+    let balancer = rules.effective(named, port).load_balancer.and_then(|balancer| balancer.algorithm);
+    let specifier = match balancer {
+        Some(Algorithm::Hash(hash)) => match hash.key {
+            HashKey::Header(name) => PolicySpecifier::Header(HashHeader { header_name: name, ..Default::default() }),
+            HashKey::Cookie(HashCookie { name, path, ttl, attributes }) => {
+                let attributes = attributes.into_iter().map(|(name, value)| CookieAttribute { name, value }).collect();
+                PolicySpecifier::Cookie(Cookie { name, path, ttl: ttl.and_then(duration), attributes })
+            }
+            HashKey::SourceIp => PolicySpecifier::ConnectionProperties(ConnectionProperties { source_ip: true }),
+            HashKey::QueryParameter(name) => PolicySpecifier::QueryParameter(QueryParameter { name }),
+        },
+        Some(Algorithm::LeastRequest | Algorithm::Random | Algorithm::RoundRobin | Algorithm::Passthrough) | None => {
             return Vec::new();
         }
     };
     vec![HashPolicy { policy_specifier: Some(specifier), ..Default::default() }]
+}
+
+/// What the route says, else the mesh, else Istio's default. No attempts: none at all.
+fn retries(world: &World, said: Option<&Retries>) -> Option<RetryPolicy> {
+    match said.or(world.settings().retries.as_ref()) {
+        Some(retries) if retries.attempts == 0 => None,
+        retries => Some(retry_policy(retries)),
+    }
 }
 
 fn retry_policy(retries: Option<&Retries>) -> RetryPolicy {

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
 use envoy_types::pb::envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost};
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::tcp_proxy::ClusterSpecifier;
-use orrery_api::{Object, VirtualService};
+use orrery_api::{Object, VirtualService, WorkloadMode};
 
 use super::cluster::ClusterKey;
 use super::route::{Caller, gateway_name};
@@ -17,7 +17,7 @@ use crate::compile::Compiled;
 use crate::compiler::{Draft, Part};
 use crate::proxy::{Audience, Interception, Proxy};
 use crate::registry::{PortProtocol, RegistryService};
-use crate::settings::Settings;
+use crate::telemetry::Reporting;
 use crate::world::World;
 
 /// Where applications send what they call.
@@ -27,11 +27,14 @@ const HTTP_PROXY: &str = "http_proxy";
 
 /// What no host has a part in: special clusters, and the listeners of the ports on which hosts are called.
 pub(super) fn frame(world: &World, audience: &Audience, ports: &BTreeSet<u16>, compiled: &mut Compiled) {
-    cluster::special(compiled);
+    cluster::special(world, compiled);
     match audience.interception {
         // The listener has the proxy's own address.
         Interception::None => {}
-        Interception::Redirect => redirected(world.settings(), ports, compiled),
+        Interception::Redirect => {
+            let reporting = Reporting::of(world, audience.into(), WorkloadMode::Client);
+            redirected(http::Context { world, reporting: &reporting }, ports, compiled);
+        }
     }
 }
 
@@ -39,7 +42,10 @@ pub(super) fn frame(world: &World, audience: &Audience, ports: &BTreeSet<u16>, c
 pub(crate) fn own(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
     inbound::add(world, proxy, compiled);
     match proxy.interception {
-        Interception::None => http_proxy(world.settings(), proxy, compiled),
+        Interception::None => {
+            let reporting = Reporting::of(world, proxy.into(), WorkloadMode::Client);
+            http_proxy(http::Context { world, reporting: &reporting }, proxy, compiled);
+        }
         Interception::Redirect => {}
     }
 }
@@ -62,7 +68,9 @@ pub(super) fn part(world: &World, audience: &Audience, host: &str, ports: &BTree
         part.hosts.push(Draft::new(&table_name(audience.interception, *port), host));
     }
     if audience.interception == Interception::Redirect {
-        part.listeners = tcp_listeners(&caller, service).placed(&[]);
+        let reporting = Reporting::of(world, audience.into(), WorkloadMode::Client);
+        let context = http::Context { world, reporting: &reporting };
+        part.listeners = tcp_listeners(&caller, context, service).placed(&[]);
     }
     part.ports = http.into_iter().collect();
     Some(part)
@@ -81,9 +89,9 @@ pub(crate) fn table(world: &World, name: &str) -> (RouteConfiguration, Draft) {
 }
 
 /// One listener for everything, by the host that a request names.
-fn http_proxy(settings: &Settings, proxy: &Proxy, compiled: &mut Compiled) {
+fn http_proxy(context: http::Context<'_>, proxy: &Proxy, compiled: &mut Compiled) {
     let upgrades = ["websocket", "CONNECT"];
-    let chain = http::chain(settings, "outbound_http_proxy", http::rds(HTTP_PROXY), http::Side::Outbound, &upgrades);
+    let chain = http::chain(context, "outbound_http_proxy", http::rds(HTTP_PROXY), http::Side::Outbound, &upgrades);
     let listener = Listener {
         name: "virtualOutbound".to_owned(),
         address: ip_address(proxy.address, OUTBOUND),
@@ -95,11 +103,12 @@ fn http_proxy(settings: &Settings, proxy: &Proxy, compiled: &mut Compiled) {
 }
 
 /// A listener per port, chosen by the original destination.
-fn redirected(settings: &Settings, ports: &BTreeSet<u16>, compiled: &mut Compiled) {
+fn redirected(context: http::Context<'_>, ports: &BTreeSet<u16>, compiled: &mut Compiled) {
+    let settings = context.world.settings();
     let unknown = if settings.allow_unknown_destinations { "PassthroughCluster" } else { "BlackHoleCluster" };
     let passthrough = || FilterChain {
         name: unknown.to_owned(),
-        ..http::tcp_chain(settings, unknown, ClusterSpecifier::Cluster(unknown.to_owned()))
+        ..http::tcp_chain(context, unknown, ClusterSpecifier::Cluster(unknown.to_owned()))
     };
     let outbound = Listener {
         name: "virtualOutbound".to_owned(),
@@ -119,7 +128,7 @@ fn redirected(settings: &Settings, ports: &BTreeSet<u16>, compiled: &mut Compile
                 ..Default::default()
             }),
             ..http::chain(
-                settings,
+                context,
                 &format!("outbound_{name}"),
                 http::rds(&routes),
                 http::Side::Outbound,
@@ -132,13 +141,13 @@ fn redirected(settings: &Settings, ports: &BTreeSet<u16>, compiled: &mut Compile
 }
 
 /// A listener per address and TCP port of a service.
-fn tcp_listeners(caller: &Caller<'_>, service: &RegistryService) -> Compiled {
+fn tcp_listeners(caller: &Caller<'_>, context: http::Context<'_>, service: &RegistryService) -> Compiled {
     let mut listeners = Compiled::default();
     for port in service.ports.iter().filter(|port| matches!(port.protocol, PortProtocol::Tcp | PortProtocol::Tls)) {
         let to = tcp_destination(caller, service, port.number);
         for ip in &service.addresses {
             let name = format!("{ip}_{}", port.number);
-            let chain = http::tcp_chain(caller.world.settings(), &name, ClusterSpecifier::Cluster(to.clone()));
+            let chain = http::tcp_chain(context, &name, ClusterSpecifier::Cluster(to.clone()));
             listeners.add(&name, &handed_over(&name, ip_address(*ip, port.number), vec![chain], None));
         }
     }
@@ -182,7 +191,11 @@ fn virtual_service_for<'a>(caller: &Caller<'a>, host: &str) -> Option<(&'a Objec
 
 /// Whether a virtual service is for the mesh, and the caller's namespace sees it.
 fn is_bound(caller: &Caller<'_>, object: &Object, service: &VirtualService) -> bool {
-    if !service.export_to.includes(&object.key.namespace, caller.namespace) {
+    if !service
+        .export_to
+        .or(&caller.world.settings().export_to.virtual_services)
+        .includes(&object.key.namespace, caller.namespace)
+    {
         return false;
     }
     service.gateways.is_empty()

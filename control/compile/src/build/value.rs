@@ -15,20 +15,20 @@ use envoy_types::pb::envoy::r#type::v3::fractional_percent::DenominatorType;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{BoolValue, Duration as PbDuration, ListValue, Struct, UInt32Value, Value};
 
-pub(super) fn number(value: u32) -> Option<UInt32Value> {
+pub(in crate::build) fn number(value: u32) -> Option<UInt32Value> {
     Some(UInt32Value { value })
 }
 
-pub(super) fn flag(value: bool) -> Option<BoolValue> {
+pub(in crate::build) fn flag(value: bool) -> Option<BoolValue> {
     Some(BoolValue { value })
 }
 
-pub(super) fn duration(value: Duration) -> Option<PbDuration> {
+pub(in crate::build) fn duration(value: Duration) -> Option<PbDuration> {
     let seconds = i64::try_from(value.as_secs()).unwrap_or(i64::MAX);
     Some(PbDuration { seconds, nanos: i32::try_from(value.subsec_nanos()).unwrap_or_default() })
 }
 
-pub(super) fn address(ip: &str, port: u16) -> Option<Address> {
+pub(in crate::build) fn address(ip: &str, port: u16) -> Option<Address> {
     let socket = SocketAddress {
         address: ip.to_owned(),
         port_specifier: Some(PortSpecifier::PortValue(port.into())),
@@ -37,12 +37,12 @@ pub(super) fn address(ip: &str, port: u16) -> Option<Address> {
     Some(Address { address: Some(AddressKind::SocketAddress(socket)) })
 }
 
-pub(super) fn ip_address(ip: IpAddr, port: u16) -> Option<Address> {
+pub(in crate::build) fn ip_address(ip: IpAddr, port: u16) -> Option<Address> {
     address(&ip.to_string(), port)
 }
 
 /// "Ask the stream that brought this."
-pub(super) fn ads() -> Option<ConfigSource> {
+pub(in crate::build) fn ads() -> Option<ConfigSource> {
     Some(ConfigSource {
         config_source_specifier: Some(ConfigSourceSpecifier::Ads(AggregatedConfigSource {})),
         resource_api_version: ApiVersion::V3.into(),
@@ -51,7 +51,7 @@ pub(super) fn ads() -> Option<ConfigSource> {
 }
 
 /// "Read this file, and again when another takes its place."
-pub(super) fn file(path: &str) -> Option<ConfigSource> {
+pub(in crate::build) fn file(path: &str) -> Option<ConfigSource> {
     let source = PathConfigSource { path: path.to_owned(), ..Default::default() };
     Some(ConfigSource {
         config_source_specifier: Some(ConfigSourceSpecifier::PathConfigSource(source)),
@@ -62,30 +62,30 @@ pub(super) fn file(path: &str) -> Option<ConfigSource> {
 
 /// Percent with four decimals.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-pub(super) fn percent(value: f64) -> FractionalPercent {
+pub(in crate::build) fn percent(value: f64) -> FractionalPercent {
     // Between 0 and 100 by validation, so the product fits.
     let numerator = (value.clamp(0.0, 100.0) * 10_000.0).round() as u32;
     FractionalPercent { numerator, denominator: DenominatorType::Million.into() }
 }
 
-pub(super) fn text(value: &str) -> Value {
+pub(in crate::build) fn text(value: &str) -> Value {
     Value { kind: Some(Kind::StringValue(value.to_owned())) }
 }
 
-pub(super) fn list(values: Vec<Value>) -> Value {
+pub(in crate::build) fn list(values: Vec<Value>) -> Value {
     Value { kind: Some(Kind::ListValue(ListValue { values })) }
 }
 
-pub(super) fn object(fields: Struct) -> Value {
+pub(in crate::build) fn object(fields: Struct) -> Value {
     Value { kind: Some(Kind::StructValue(fields)) }
 }
 
-pub(super) fn fields(pairs: Vec<(&str, Value)>) -> Struct {
+pub(in crate::build) fn fields(pairs: Vec<(&str, Value)>) -> Struct {
     Struct { fields: pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect() }
 }
 
 /// Metadata by filter name.
-pub(super) fn metadata(filters: Vec<(&str, Struct)>) -> Option<Metadata> {
+pub(in crate::build) fn metadata(filters: Vec<(&str, Struct)>) -> Option<Metadata> {
     let filter_metadata: HashMap<String, Struct> = filters
         .into_iter()
         .filter(|(_, fields)| !fields.fields.is_empty())

@@ -10,6 +10,8 @@ use super::*;
 use crate::proxy::{Interception, ProxyKind, Secrets};
 use crate::settings::Settings;
 
+mod policies;
+
 const WORKLOADS: &str = r"
 apiVersion: v1
 kind: Service
@@ -73,6 +75,7 @@ fn proxy(interception: Interception) -> Proxy {
         interception,
         app_address: Some([127, 2, 0, 13].into()),
         secrets: Secrets::Stream,
+        locality: String::new(),
     }
 }
 

@@ -115,6 +115,7 @@ fn is_covered(fact: &Fact, touched: &Touched) -> bool {
         | Fact::Service(_)
         | Fact::Endpoints(_)
         | Fact::Services
+        | Fact::Settings
         | Fact::Address(_) => false,
     }
 }

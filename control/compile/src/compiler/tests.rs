@@ -21,6 +21,7 @@ fn proxies() -> Vec<Proxy> {
         interception,
         app_address: Some([127, 0, 0, octet].into()),
         secrets: Secrets::Stream,
+        locality: String::new(),
     };
     use Interception::{None, Redirect};
     use ProxyKind::{Router, Sidecar};

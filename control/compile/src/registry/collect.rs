@@ -61,7 +61,9 @@ fn kubernetes_service(world: &World, object: &Object, service: &Service) -> Regi
         finding: if service.external_name.is_some() { Finding::Dns } else { Finding::Listed },
         external: service.external_name.is_some(),
         subject_alt_names: Vec::new(),
-        export_to: ExportTo::of(object.meta.annotations.get(EXPORT_TO).unwrap_or_default().split(',')),
+        export_to: ExportTo::of(object.meta.annotations.get(EXPORT_TO).unwrap_or_default().split(','))
+            .or(&world.settings().export_to.services)
+            .clone(),
     }
 }
 
@@ -92,6 +94,16 @@ fn selected(world: &World, namespace: &str, service: &Service) -> Vec<ServiceEnd
     endpoints
 }
 
+/// Where a pod runs, as its labels say: Istio's own, else those that Kubernetes copies from the node.
+fn locality(labels: &Labels) -> String {
+    if let Some(place) = labels.get("istio-locality") {
+        return place.replace('.', "/");
+    }
+    let Some(region) = labels.get("topology.kubernetes.io/region") else { return String::new() };
+    let part = |name: &str| labels.get(name).unwrap_or_default();
+    format!("{region}/{}/{}", part("topology.kubernetes.io/zone"), part("topology.istio.io/subzone"))
+}
+
 fn pod_endpoint(object: &Object, pod: &Pod, ip: IpAddr, service: &Service) -> ServiceEndpoint {
     let named = |name: &str| pod.ports.iter().find(|(known, _)| known == name).map(|(_, number)| *number);
     let ports = service.ports.iter().filter_map(|port| {
@@ -111,7 +123,7 @@ fn pod_endpoint(object: &Object, pod: &Pod, ip: IpAddr, service: &Service) -> Se
         in_mesh: object.meta.annotations.get(INJECTED).is_some() || object.meta.labels.get(TLS_MODE) == Some("istio"),
         ready: pod.ready,
         weight: 1,
-        locality: String::new(),
+        locality: locality(&object.meta.labels),
     }
 }
 
@@ -207,7 +219,7 @@ fn service_entry(world: &World, object: &Object, entry: &ServiceEntry, host: &st
         finding,
         external: entry.location == ServiceLocation::External,
         subject_alt_names: entry.subject_alt_names.clone(),
-        export_to: entry.export_to.clone(),
+        export_to: entry.export_to.or(&world.settings().export_to.services).clone(),
     }
 }
 

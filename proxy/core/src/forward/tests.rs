@@ -112,10 +112,26 @@ fn hash_keys_take_the_first_input_there_is() {
         headers: &headers,
     };
     let header = HashInput::Header(HeaderName::from_static("x-user"));
-    let user = HashInput::Cookie { name: "user".into(), ttl: None, path: "/".into() };
+    let cookie = |name: &str, ttl: Option<u64>| {
+        let ttl = ttl.map(Duration::from_secs);
+        HashInput::Cookie(HashCookie { name: name.into(), ttl, path: "/".into(), attributes: "; Secure".into() })
+    };
     let query = HashInput::QueryParameter("u".into());
-    assert_eq!(hash_key(&[header.clone(), user], &request, "1.2.3.4"), Some(fnv(b"jason")));
-    assert_eq!(hash_key(&[header.clone(), query], &request, "1.2.3.4"), Some(fnv(b"2")));
-    assert_eq!(hash_key(&[header.clone(), HashInput::SourceIp], &request, "1.2.3.4"), Some(fnv(b"1.2.3.4")));
-    assert_eq!(hash_key(&[header], &request, "1.2.3.4"), None);
+    let client = SocketAddr::from(([1, 2, 3, 4], 5));
+    let key = |inputs: &[HashInput]| hash(inputs, &request, client).key;
+    assert_eq!(key(&[header.clone(), cookie("user", None)]), Some(fnv(b"jason")));
+    assert_eq!(key(&[header.clone(), query]), Some(fnv(b"2")));
+    assert_eq!(key(&[header.clone(), HashInput::SourceIp]), Some(fnv(b"1.2.3.4")));
+    assert_eq!(key(&[header]), None);
+    assert_eq!(hash(&[cookie("other", None)], &request, client), Hashed::default());
+    for (ttl, expected) in [(0, ""), (60, "; Max-Age=60")] {
+        let inputs = [cookie("other", Some(ttl))];
+        let made = hash(&inputs, &request, client);
+        let text = made_cookie(&inputs, client).unwrap();
+        let text = text.to_str().unwrap();
+        let value = text.strip_prefix("other=\"").and_then(|rest| rest.split('"').next()).unwrap();
+        assert_eq!(text, format!("other=\"{value}\"{expected}; Path=/; Secure; HttpOnly"));
+        assert!(made.lacks_cookie);
+        assert_eq!(made.key, Some(fnv(value.as_bytes())), "the cookie leads to the same endpoint again");
+    }
 }

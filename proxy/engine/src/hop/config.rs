@@ -166,7 +166,12 @@ fn cluster(config: &HopConfig, name: &str, endpoints: Vec<SocketAddr>, service: 
     let transports = match config.tls_out {
         HopTlsOut::None => Vec::new(),
         HopTlsOut::Mutual => {
-            vec![TransportMatch { name: "tls".into(), labels: Vec::new(), transport: Transport::Tls(Arc::new(tls)) }]
+            vec![TransportMatch {
+                name: "tls".into(),
+                labels: Vec::new(),
+                transport: Transport::Tls(Arc::new(tls)),
+                proxy_protocol: None,
+            }]
         }
     };
     Cluster {
@@ -179,6 +184,7 @@ fn cluster(config: &HopConfig, name: &str, endpoints: Vec<SocketAddr>, service: 
             max_pending_requests: 1_000_000,
             max_requests: 1_000_000,
             max_retries: 1000,
+            retry_budget: None,
         },
         outlier: None,
         protocol: if h2 { UpstreamProtocol::Http2 } else { UpstreamProtocol::Http1 },
@@ -190,7 +196,11 @@ fn cluster(config: &HopConfig, name: &str, endpoints: Vec<SocketAddr>, service: 
         }),
         idle_timeout: None,
         max_requests_per_connection: None,
+        max_connection_duration: None,
+        max_concurrent_streams: None,
         tcp_keepalive: None,
+        locality_weighted: false,
+        slow_start: None,
         source: None,
     }
 }
@@ -203,6 +213,7 @@ fn endpoint(address: SocketAddr) -> Endpoint {
         weight: 1,
         priority: 0,
         locality: Locality::default(),
+        locality_weight: 1,
         transport_labels: Vec::new(),
         workload: None,
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
+use orrery_core::cluster::CircuitBreakers;
 use orrery_core::names::ClusterName;
 
 /// Counts of one cluster.
@@ -14,6 +15,7 @@ pub(crate) struct Gauges {
     requests: AtomicU32,
     retries: AtomicU32,
     connections: AtomicU32,
+    pending: AtomicU32,
 }
 
 /// What is counted.
@@ -22,6 +24,8 @@ pub(crate) enum Kind {
     Request,
     Retry,
     Connection,
+    /// A request that waits for a connection.
+    Pending,
 }
 
 /// One counted thing; dropping it ends the count.
@@ -40,8 +44,13 @@ impl Gauges {
         self.take(Kind::Request, limit)
     }
 
-    pub(crate) fn retry(self: &Arc<Self>, limit: u32) -> Option<Slot> {
-        self.take(Kind::Retry, limit)
+    pub(crate) fn retry(self: &Arc<Self>, limits: &CircuitBreakers) -> Option<Slot> {
+        let requests = self.requests.load(Ordering::Relaxed).saturating_add(self.pending.load(Ordering::Relaxed));
+        self.take(Kind::Retry, limits.retries(requests))
+    }
+
+    pub(crate) fn pending(self: &Arc<Self>, limit: u32) -> Option<Slot> {
+        self.take(Kind::Pending, limit)
     }
 
     pub(crate) fn connection(self: &Arc<Self>, limit: u32) -> Option<Slot> {
@@ -61,6 +70,7 @@ impl Slot {
             Kind::Request => &self.gauges.requests,
             Kind::Retry => &self.gauges.retries,
             Kind::Connection => &self.gauges.connections,
+            Kind::Pending => &self.gauges.pending,
         }
     }
 }

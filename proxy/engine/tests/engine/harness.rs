@@ -153,6 +153,7 @@ pub(crate) fn endpoint(address: SocketAddr) -> Endpoint {
         weight: 1,
         priority: 0,
         locality: Locality::default(),
+        locality_weight: 1,
         transport_labels: Vec::new(),
         workload: Some(WorkloadIdentity {
             workload: "server-v1".into(),
@@ -175,6 +176,7 @@ pub(crate) fn cluster(name: &str, addresses: &[SocketAddr]) -> Cluster {
             max_pending_requests: 1024,
             max_requests: 1024,
             max_retries: 3,
+            retry_budget: None,
         },
         outlier: None,
         protocol: UpstreamProtocol::Http1,
@@ -188,7 +190,11 @@ pub(crate) fn cluster(name: &str, addresses: &[SocketAddr]) -> Cluster {
         endpoints: Arc::new(Endpoints { all: addresses.iter().map(|address| Arc::new(endpoint(*address))).collect() }),
         idle_timeout: None,
         max_requests_per_connection: None,
+        max_connection_duration: None,
+        max_concurrent_streams: None,
         tcp_keepalive: None,
+        locality_weighted: false,
+        slow_start: None,
         source: None,
     }
 }

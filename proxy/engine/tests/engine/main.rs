@@ -7,6 +7,7 @@ mod cors;
 mod faults;
 mod framing;
 mod harness;
+mod limits;
 mod mesh;
 mod protocols;
 mod retries;

@@ -91,6 +91,7 @@ fn client_snapshot(authority: &Authority, filter: NetworkFilter, server: SocketA
             alpn: Vec::new(),
             mesh: true,
         })),
+        proxy_protocol: None,
     }];
     let mut outbound = snapshot(listener(Direction::Outbound, vec![chain(filter)]), vec![up]);
     authority.equip(&mut outbound, CLIENT);

@@ -1,5 +1,7 @@
 //! Clusters.
 
+mod balance;
+
 use std::collections::HashMap;
 use std::mem::take;
 use std::net::IpAddr;
@@ -7,16 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
-use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy};
-use envoy_types::pb::envoy::config::core::v3::Metadata;
+use envoy_types::pb::envoy::config::cluster::v3::circuit_breakers::thresholds::RetryBudget as RetryBudgetMessage;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::{ClusterDiscoveryType, DiscoveryType};
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
+use envoy_types::pb::envoy::config::core::v3::{Http2ProtocolOptions, Metadata, TcpKeepalive as TcpKeepaliveMessage};
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::UpstreamProtocolOptions;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::explicit_http_config::ProtocolConfig;
-use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Any, UInt32Value};
 use orrery_core::cluster::{
-    Balancing, CircuitBreakers, Cluster, Discovery, Endpoints, OutlierDetection, ServiceIdentity, TransportMatch,
+    CircuitBreakers, Cluster, Discovery, Endpoints, RetryBudget, ServiceIdentity, TcpKeepalive, TransportMatch,
     UpstreamProtocol,
 };
 
@@ -33,9 +36,8 @@ pub(crate) fn cluster(mut cluster: pb::Cluster) -> Result<Cluster> {
     let (discovery, endpoints) = discovery(&mut cluster, &name)?;
     let http =
         http_options(take(&mut cluster.typed_extension_protocol_options)).within("typed_extension_protocol_options")?;
-    let balancing = balancing(&mut cluster)?;
-    let common = cluster.common_lb_config.take();
-    let panic = common.and_then(|common| common.healthy_panic_threshold).map_or(50.0, |percent| percent.value);
+    let (balancing, slow_start) = balance::policy(&mut cluster)?;
+    let common = balance::common(cluster.common_lb_config.take()).within("common_lb_config")?;
     let mut transports = take(&mut cluster.transport_socket_matches)
         .into_iter()
         .map(transport_match)
@@ -43,8 +45,8 @@ pub(crate) fn cluster(mut cluster: pb::Cluster) -> Result<Cluster> {
         .within("transport_socket_matches")?;
     if let Some(socket) = cluster.transport_socket.take() {
         // The cluster's own transport is for endpoints that no match takes.
-        let transport = tls::upstream(Some(socket)).within("transport_socket")?;
-        transports.push(TransportMatch { name: "default".into(), labels: Vec::new(), transport });
+        let (transport, proxy_protocol) = tls::upstream(Some(socket)).within("transport_socket")?;
+        transports.push(TransportMatch { name: "default".into(), labels: Vec::new(), transport, proxy_protocol });
     }
     let metadata = cluster.metadata.take();
     let keepalive = cluster.upstream_connection_options.take().and_then(|options| options.tcp_keepalive);
@@ -58,9 +60,11 @@ pub(crate) fn cluster(mut cluster: pb::Cluster) -> Result<Cluster> {
         outlier: cluster
             .outlier_detection
             .take()
-            .map(|config| outlier(config, panic))
+            .map(|config| balance::outlier(config, common.panic))
             .transpose()
             .within("outlier_detection")?,
+        locality_weighted: common.locality_weighted,
+        slow_start,
         protocol: http.protocol,
         transports,
         endpoints: Arc::new(endpoints),
@@ -70,9 +74,9 @@ pub(crate) fn cluster(mut cluster: pb::Cluster) -> Result<Cluster> {
             .take()
             .map(|max| max.value)
             .or(http.max_requests),
-        tcp_keepalive: keepalive
-            .and_then(|keepalive| keepalive.keepalive_time)
-            .map(|time| Duration::from_secs(time.value.into())),
+        max_connection_duration: http.max_connection_duration,
+        max_concurrent_streams: http.max_concurrent_streams,
+        tcp_keepalive: keepalive.map(tcp_keepalive),
         source: source(&mut cluster).within("upstream_bind_config")?,
         name: name.into(),
     };
@@ -135,42 +139,28 @@ fn source(cluster: &mut pb::Cluster) -> Result<Option<IpAddr>> {
     }
 }
 
-fn balancing(cluster: &mut pb::Cluster) -> Result<Balancing> {
-    let policy = LbPolicy::try_from(take(&mut cluster.lb_policy));
-    let config = cluster.lb_config.take();
-    Ok(match policy {
-        Ok(LbPolicy::RoundRobin) => Balancing::RoundRobin,
-        Ok(LbPolicy::LeastRequest) => Balancing::LeastRequest {
-            choices: match config {
-                Some(LbConfig::LeastRequestLbConfig(config)) => number(config.choice_count, 2),
-                Some(_) | None => 2,
-            },
-        },
-        Ok(LbPolicy::Random) => Balancing::Random,
-        Ok(LbPolicy::RingHash) => Balancing::RingHash {
-            minimum: match config {
-                Some(LbConfig::RingHashLbConfig(config)) => config.minimum_ring_size.map_or(1024, |size| size.value),
-                Some(_) | None => 1024,
-            },
-        },
-        Ok(LbPolicy::Maglev) => Balancing::Maglev,
-        Ok(LbPolicy::ClusterProvided) => Balancing::ClusterProvided,
-        Ok(LbPolicy::LoadBalancingPolicyConfig) | Err(_) => {
-            return refuse("lb_policy", "this proxy does not support it");
-        }
-    })
+fn tcp_keepalive(message: TcpKeepaliveMessage) -> TcpKeepalive {
+    let seconds = |value: Option<UInt32Value>| value.map(|value| Duration::from_secs(value.value.into()));
+    TcpKeepalive {
+        time: seconds(message.keepalive_time),
+        interval: seconds(message.keepalive_interval),
+        probes: message.keepalive_probes.map(|value| value.value),
+    }
 }
 
 fn transport_match(mut entry: pb::cluster::TransportSocketMatch) -> Result<TransportMatch> {
     let labels = entry.r#match.take().map(|fields| labels(&fields.fields)).unwrap_or_default();
-    let transport = tls::upstream(entry.transport_socket.take()).within(&entry.name)?;
-    Ok(TransportMatch { name: entry.name.into(), labels, transport })
+    let (transport, proxy_protocol) = tls::upstream(entry.transport_socket.take()).within(&entry.name)?;
+    Ok(TransportMatch { name: entry.name.into(), labels, transport, proxy_protocol })
 }
 
+#[derive(Default)]
 struct HttpOptions {
     protocol: UpstreamProtocol,
     idle_timeout: Option<Duration>,
     max_requests: Option<u32>,
+    max_connection_duration: Option<Duration>,
+    max_concurrent_streams: Option<u32>,
 }
 
 fn http_options(mut options: HashMap<String, Any>) -> Result<HttpOptions> {
@@ -178,34 +168,45 @@ fn http_options(mut options: HashMap<String, Any>) -> Result<HttpOptions> {
     if let Some(other) = options.keys().min() {
         return refuse(other, "this proxy does not support it");
     }
-    let Some(any) = http else {
-        return Ok(HttpOptions { protocol: UpstreamProtocol::Http1, idle_timeout: None, max_requests: None });
-    };
+    let Some(any) = http else { return Ok(HttpOptions::default()) };
     let mut options: HttpProtocolOptions = unpack(&any)?;
-    let protocol = match options.upstream_protocol_options.take() {
-        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(_)) => UpstreamProtocol::SameAsDownstream,
+    let streams = |h2: Option<Http2ProtocolOptions>| h2.and_then(|h2| h2.max_concurrent_streams).map(|max| max.value);
+    let (protocol, max_concurrent_streams) = match options.upstream_protocol_options.take() {
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(config)) => {
+            (UpstreamProtocol::SameAsDownstream, streams(config.http2_protocol_options))
+        }
         Some(UpstreamProtocolOptions::ExplicitHttpConfig(config)) => match config.protocol_config {
-            Some(ProtocolConfig::HttpProtocolOptions(_)) | None => UpstreamProtocol::Http1,
-            Some(ProtocolConfig::Http2ProtocolOptions(_)) => UpstreamProtocol::Http2,
+            Some(ProtocolConfig::HttpProtocolOptions(_)) | None => (UpstreamProtocol::Http1, None),
+            Some(ProtocolConfig::Http2ProtocolOptions(h2)) => (UpstreamProtocol::Http2, streams(Some(h2))),
             Some(ProtocolConfig::Http3ProtocolOptions(_)) => {
                 return refuse("http3_protocol_options", "HTTP/3 is not supported");
             }
         },
         Some(UpstreamProtocolOptions::AutoConfig(_)) => return refuse("auto_config", "this proxy does not support it"),
-        None => UpstreamProtocol::Http1,
+        None => (UpstreamProtocol::Http1, None),
     };
     let mut common = options.common_http_protocol_options.take().unwrap_or_default();
-    let idle_timeout = duration(common.idle_timeout.take())?.filter(|timeout| !timeout.is_zero());
-    let max_requests = common.max_requests_per_connection.take().map(|max| max.value).filter(|max| *max > 0);
+    let decoded = HttpOptions {
+        protocol,
+        idle_timeout: duration(common.idle_timeout.take())?.filter(|timeout| !timeout.is_zero()),
+        max_requests: common.max_requests_per_connection.take().map(|max| max.value).filter(|max| *max > 0),
+        max_connection_duration: duration(common.max_connection_duration.take())?.filter(|limit| !limit.is_zero()),
+        max_concurrent_streams,
+    };
     nothing_left(&common).within("common_http_protocol_options")?;
     nothing_left(&options)?;
-    Ok(HttpOptions { protocol, idle_timeout, max_requests })
+    Ok(decoded)
 }
 
 /// Envoy's defaults, per limit.
 fn limits(config: Option<pb::CircuitBreakers>) -> Result<CircuitBreakers> {
-    let mut limits =
-        CircuitBreakers { max_connections: 1024, max_pending_requests: 1024, max_requests: 1024, max_retries: 3 };
+    let mut limits = CircuitBreakers {
+        max_connections: 1024,
+        max_pending_requests: 1024,
+        max_requests: 1024,
+        max_retries: 3,
+        retry_budget: None,
+    };
     for mut threshold in config.map(|config| config.thresholds).unwrap_or_default() {
         if threshold.priority != 0 {
             // High priority is not a thing of Istio's configuration.
@@ -215,54 +216,23 @@ fn limits(config: Option<pb::CircuitBreakers>) -> Result<CircuitBreakers> {
         limits.max_pending_requests = number(threshold.max_pending_requests.take(), limits.max_pending_requests);
         limits.max_requests = number(threshold.max_requests.take(), limits.max_requests);
         limits.max_retries = number(threshold.max_retries.take(), limits.max_retries);
+        limits.retry_budget = threshold.retry_budget.take().map(retry_budget).transpose().within("retry_budget")?;
         threshold.track_remaining = false;
         nothing_left(&threshold)?;
     }
     Ok(limits)
 }
 
-fn outlier(mut config: pb::OutlierDetection, panic: f64) -> Result<OutlierDetection> {
-    let enforced = |enforcing: Option<_>, default: u32| number(enforcing, default) > 0;
-    let five_xx = enforced(config.enforcing_consecutive_5xx.take(), 100);
-    let gateway = enforced(config.enforcing_consecutive_gateway_failure.take(), 0);
-    let base_ejection_time = duration(config.base_ejection_time.take())?.unwrap_or(Duration::from_secs(30));
-    // Success-rate ejection is a method of its own that nobody can ask for through Istio's configuration; left at its
-    // defaults it needs 5 hosts with 100 requests each, and Istio switches it off.
-    config.enforcing_success_rate = None;
-    config.enforcing_local_origin_success_rate = None;
-    config.enforcing_failure_percentage = None;
-    let split = take(&mut config.split_external_local_origin_errors);
-    let local = number(config.consecutive_local_origin_failure.take(), 5);
-    config.enforcing_consecutive_local_origin_failure = None;
-    let decoded = OutlierDetection {
-        consecutive_5xx: if five_xx {
-            number(config.consecutive_5xx.take(), 5)
-        } else {
-            config.consecutive_5xx.take().map_or(0, |_| 0)
-        },
-        consecutive_gateway_failure: if gateway {
-            number(config.consecutive_gateway_failure.take(), 5)
-        } else {
-            config.consecutive_gateway_failure.take().map_or(0, |_| 0)
-        },
-        consecutive_local_origin_failure: if split { local } else { 0 },
-        split_external_local_origin_errors: split,
-        interval: duration(config.interval.take())?.unwrap_or(Duration::from_secs(10)),
-        base_ejection_time,
-        max_ejection_time: duration(config.max_ejection_time.take())?
-            .unwrap_or(Duration::from_secs(300))
-            .max(base_ejection_time),
-        max_ejection_percent: number(config.max_ejection_percent.take(), 10),
-        healthy_panic_percent: percent(panic),
+/// Envoy's defaults: a fifth of the requests, and three.
+fn retry_budget(mut message: RetryBudgetMessage) -> Result<RetryBudget> {
+    let percent = message.budget_percent.take().map_or(20.0, |percent| percent.value);
+    let budget = RetryBudget {
+        // Clamped first, so that the conversion keeps the value.
+        share: (percent.clamp(0.0, 100.0) * 100.0) as u32,
+        min_concurrency: number(message.min_retry_concurrency.take(), 3),
     };
-    nothing_left(&config)?;
-    Ok(decoded)
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn percent(value: f64) -> u32 {
-    // Clamped first, so that the conversion keeps the value.
-    value.clamp(0.0, 100.0) as u32
+    nothing_left(&message)?;
+    Ok(budget)
 }
 
 /// The first of `filter_metadata.istio.services`.

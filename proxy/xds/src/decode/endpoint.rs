@@ -28,18 +28,25 @@ pub(crate) fn assignment(mut assignment: pb::ClusterLoadAssignment) -> Result<(A
 fn locality(mut group: pb::LocalityLbEndpoints, all: &mut Vec<Arc<Endpoint>>) -> Result<()> {
     let place = group.locality.take().unwrap_or_default();
     let place = Locality { region: place.region.into(), zone: place.zone.into(), sub_zone: place.sub_zone.into() };
+    let weight = number(group.load_balancing_weight.take(), 0);
+    let place = Place { locality: place, weight, priority: group.priority };
     for (at, endpoint) in take(&mut group.lb_endpoints).into_iter().enumerate() {
-        let decoded = self::endpoint(endpoint, group.priority, &place).within(&format!("lb_endpoints[{at}]"))?;
+        let decoded = self::endpoint(endpoint, &place).within(&format!("lb_endpoints[{at}]"))?;
         all.push(Arc::new(decoded));
     }
     group.priority = 0;
-    // The weight of a locality matters only with locality-weighted balancing, which no cluster here asks for.
-    group.load_balancing_weight = None;
     group.metadata = None;
     nothing_left(&group)
 }
 
-fn endpoint(endpoint: pb::LbEndpoint, priority: u32, locality: &Locality) -> Result<Endpoint> {
+/// What a locality's endpoints have in common.
+struct Place {
+    locality: Locality,
+    weight: u32,
+    priority: u32,
+}
+
+fn endpoint(endpoint: pb::LbEndpoint, place: &Place) -> Result<Endpoint> {
     let target = match endpoint.host_identifier {
         Some(HostIdentifier::Endpoint(target)) => target,
         Some(HostIdentifier::EndpointName(_)) | None => return refuse("endpoint", "it is missing"),
@@ -63,8 +70,9 @@ fn endpoint(endpoint: pb::LbEndpoint, priority: u32, locality: &Locality) -> Res
         host,
         health,
         weight: number(endpoint.load_balancing_weight, 1).max(1),
-        priority,
-        locality: locality.clone(),
+        priority: place.priority,
+        locality: place.locality.clone(),
+        locality_weight: place.weight,
         transport_labels: transport.map(|fields| labels(&fields.fields)).unwrap_or_default(),
         workload: workload(metadata),
     })

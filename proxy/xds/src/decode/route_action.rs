@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::route::v3::redirect_action::{
     PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier,
 };
 use envoy_types::pb::envoy::config::route::v3::route::Action;
-use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::PolicySpecifier;
+use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::{CookieAttribute, PolicySpecifier};
 use envoy_types::pb::envoy::config::route::v3::route_action::{
     ClusterNotFoundResponseCode, ClusterSpecifier, HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy,
 };
@@ -17,7 +17,7 @@ use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
 use orrery_core::fault::Fraction;
 use orrery_core::route::{
-    Forward, HashInput, HeaderOps, HostRewrite, Mirror, PathRewrite, Redirect, RouteAction, WeightedCluster,
+    Forward, HashCookie, HashInput, HeaderOps, HostRewrite, Mirror, PathRewrite, Redirect, RouteAction, WeightedCluster,
 };
 
 use super::plain::{duration, header_name, header_ops, inline, limit, number, port, runtime_fraction};
@@ -170,7 +170,16 @@ fn hash(policy: HashPolicy) -> Result<HashInput> {
     match policy.policy_specifier {
         Some(PolicySpecifier::Header(header)) => Ok(HashInput::Header(header_name(&header.header_name)?)),
         Some(PolicySpecifier::Cookie(cookie)) => {
-            Ok(HashInput::Cookie { name: cookie.name.into(), ttl: duration(cookie.ttl)?, path: cookie.path.into() })
+            let attribute = |one: &CookieAttribute| match one.value.is_empty() {
+                true => format!("; {}", one.name),
+                false => format!("; {}={}", one.name, one.value),
+            };
+            Ok(HashInput::Cookie(HashCookie {
+                attributes: cookie.attributes.iter().map(attribute).collect::<String>().into(),
+                name: cookie.name.into(),
+                ttl: duration(cookie.ttl)?,
+                path: cookie.path.into(),
+            }))
         }
         Some(PolicySpecifier::ConnectionProperties(_)) => Ok(HashInput::SourceIp),
         Some(PolicySpecifier::QueryParameter(parameter)) => Ok(HashInput::QueryParameter(parameter.name.into())),

@@ -3,7 +3,9 @@
 use std::mem::take;
 
 use envoy_types::pb::envoy::config::core::v3::TransportSocket;
+use envoy_types::pb::envoy::config::core::v3::proxy_protocol_config::Version;
 use envoy_types::pb::envoy::config::core::v3::transport_socket::ConfigType;
+use envoy_types::pb::envoy::extensions::transport_sockets::proxy_protocol::v3::ProxyProtocolUpstreamTransport;
 use envoy_types::pb::envoy::extensions::transport_sockets::raw_buffer::v3::RawBuffer;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as pb;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::common_tls_context::ValidationContextType;
@@ -11,7 +13,7 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::subject_alt_
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::Any;
-use orrery_core::cluster::{SanMatch, Transport, UpstreamTls};
+use orrery_core::cluster::{ProxyProtocol, SanMatch, Transport, UpstreamTls};
 use orrery_core::listener::{ClientCertificate, DownstreamTls};
 use orrery_core::names::SecretName;
 use prost::Name;
@@ -61,10 +63,30 @@ pub(super) fn downstream(socket: Option<TransportSocket>) -> Result<Option<Downs
     Ok(Some(DownstreamTls { certificate, client, alpn: common.alpn }))
 }
 
-/// How bytes go to an endpoint.
-pub(super) fn upstream(socket: Option<TransportSocket>) -> Result<Transport> {
-    let Some(any) = typed(socket)? else { return Ok(Transport::Plain) };
-    let mut context: pb::UpstreamTlsContext = unpack(&any)?;
+/// How bytes go to an endpoint, and what connections begin with.
+pub(super) fn upstream(socket: Option<TransportSocket>) -> Result<(Transport, Option<ProxyProtocol>)> {
+    let Some(any) = typed(socket)? else { return Ok((Transport::Plain, None)) };
+    if any.type_url != ProxyProtocolUpstreamTransport::type_url() {
+        return Ok((upstream_tls(&any)?, None));
+    }
+    let mut outer: ProxyProtocolUpstreamTransport = unpack(&any)?;
+    let mut config = outer.config.take().unwrap_or_default();
+    let version = match Version::try_from(take(&mut config.version)) {
+        Ok(Version::V1) => ProxyProtocol::V1,
+        Ok(Version::V2) => ProxyProtocol::V2,
+        Err(_) => return refuse("config.version", "it is none"),
+    };
+    nothing_left(&config).within("config")?;
+    let inner = match typed(outer.transport_socket.take())? {
+        None => Transport::Plain,
+        Some(any) => upstream_tls(&any)?,
+    };
+    nothing_left(&outer)?;
+    Ok((inner, Some(version)))
+}
+
+fn upstream_tls(any: &Any) -> Result<Transport> {
+    let mut context: pb::UpstreamTlsContext = unpack(any)?;
     let common = common(context.common_tls_context.take()).within("common_tls_context")?;
     let sni = take(&mut context.sni);
     context.max_session_keys = None;

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use http::header::HOST;
+use http::header::{HOST, SET_COOKIE};
 use http::request::Parts;
 use orrery_core::decide::{Action, Decided, Draws, decide};
-use orrery_core::forward::hash_key;
+use orrery_core::forward::{Hashed, hash, made_cookie};
 use orrery_core::listener::{HttpConnectionManager, TcpProxy};
 use orrery_core::matching::RequestView;
 use orrery_engine::normalise::{Tunnel, normalise};
@@ -28,6 +28,7 @@ pub(super) struct Client {
 
 /// Clients of gateways are somewhere outside.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7));
+const CLIENT_PORT: u16 = 40_000;
 
 #[allow(clippy::too_many_arguments, reason = "one call's whole context, passed on once")]
 pub(super) fn request(
@@ -61,9 +62,12 @@ pub(super) fn request(
     };
     path.push(format!("virtual host {}, route {:?}", decided.matched.virtual_host.name, decided.matched.route.name));
     let Decided { delay, permission, action, .. } = decided;
+    let mut cookie = None;
     let mut answer = match action {
         Action::Forward(plan) => {
-            let hash = hash_key(&plan.forward.hash, &view(&parts, scheme), &CLIENT.to_string());
+            let from = SocketAddr::new(CLIENT, CLIENT_PORT);
+            let Hashed { key: hash, lacks_cookie } = hash(&plan.forward.hash, &view(&parts, scheme), from);
+            cookie = lacks_cookie.then(|| made_cookie(&plan.forward.hash, from)).flatten();
             match plan.rewrite(&mut parts) {
                 Ok(()) => upstream::send(proxy, cluster, asked, &plan, &parts, client.destination, hash, turn, path),
                 Err(_invalid) => refused(Reject::NoRoute, grpc, path),
@@ -83,6 +87,9 @@ pub(super) fn request(
     if let Some(End::Response(response)) = &mut answer.end {
         if let Some(permission) = permission {
             permission.add(&mut response.headers);
+        }
+        if let Some(cookie) = cookie.filter(|_| !answer.attempts.is_empty()) {
+            response.headers.append(SET_COOKIE, cookie);
         }
         if tunnel == Tunnel::WebSocket && response.status == 200 && !answer.attempts.is_empty() {
             response.status = 101;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use orrery_core::balance::Eligible;
+use orrery_core::balance::{Eligible, Fitness};
 use orrery_core::cluster::{Cluster as Upstream, Discovery, Endpoint, Transport};
 use orrery_core::decide::Plan;
 use orrery_core::names::ClusterName;
@@ -181,7 +181,7 @@ pub(super) fn receive(
 }
 
 fn choose(proxy: &mut CoreProxy, upstream: &Upstream, hash: Option<u64>) -> Option<std::sync::Arc<Endpoint>> {
-    let eligible = Eligible::of_cluster(upstream, |_| false);
+    let eligible = Eligible::of_cluster(upstream, |_| Fitness::default());
     let rotation = proxy.rotations.entry(upstream.name.clone()).or_default();
     let random = &mut proxy.random;
     let at = eligible.pick(upstream.balancing, rotation, |_| 0, || random.random(), hash)?;
