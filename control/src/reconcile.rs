@@ -150,9 +150,9 @@ impl Reconciler {
 
     fn event(&mut self, event: Event) {
         match &event {
-            Event::Connected { connection, node, .. } => {
+            Event::Connected { connection, node, peer, .. } => {
                 let connection = *connection;
-                match self.state.connect(connection, node) {
+                match self.state.connect(connection, node, peer) {
                     Ok(()) => {
                         self.board.event(event);
                         if self.loaded {

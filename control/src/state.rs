@@ -9,9 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use orrery_api::{Key, Kind, Object, Problem};
 use orrery_compile::{
-    AccessLogFormat, Compiler, Counts as Compilations, Proxy, ProxyError, ProxyId, Publication, Settings, World,
+    AccessLogFormat, Compiler, Counts as Compilations, Proof, Proxy, ProxyError, ProxyId, Publication, Settings, World,
 };
-use orrery_serve::{ConnectionId, ResourceSet};
+use orrery_serve::{ConnectionId, Peer, ResourceSet};
 use serde_json::Value;
 
 use crate::changes::Problems;
@@ -121,8 +121,13 @@ impl State {
     }
 
     /// Takes a proxy in; it gets its resources with [`State::welcome`].
-    pub(crate) fn connect(&mut self, connection: ConnectionId, node: &Node) -> Result<(), ProxyError> {
-        let proxy = Proxy::from_node(node)?;
+    pub(crate) fn connect(&mut self, connection: ConnectionId, node: &Node, peer: &Peer) -> Result<(), ProxyError> {
+        let proof = match peer {
+            // The stream was refused if the node was not the peer's.
+            Peer::Workload { .. } => Proof::Proved,
+            Peer::Plaintext | Peer::Anonymous => Proof::Claimed,
+        };
+        let proxy = Proxy { proof, ..Proxy::from_node(node)? };
         self.proxies.insert(connection, Served { proxy, revision: None });
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Svid {
     /// The two secrets that SDS names for it.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         let own = SecretContent::Certificate { chain: self.chain.clone(), key: self.key.clone() };
-        let roots = SecretContent::Roots { bundle: self.roots.clone() };
+        let roots = SecretContent::Roots { bundle: self.roots.clone(), revoked: None };
         vec![
             Secret { name: SecretName::from(OWN), content: own },
             Secret { name: SecretName::from(ROOTS), content: roots },

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue, Method};
 use orrery_api::Labels;
-use orrery_compile::{Interception, Proxy, ProxyKind, Secrets, Settings, World, compile, validate_references};
+use orrery_compile::{Interception, Proof, Proxy, ProxyKind, Secrets, Settings, World, compile, validate_references};
 use orrery_core::forward::pick_cluster;
 use orrery_core::matching::RequestView;
 use orrery_core::route::RouteAction;
@@ -68,6 +68,7 @@ fn proxies() -> [Proxy; 3] {
         interception,
         app_address: Some(IpAddr::from([127, 2, 0, octet])),
         secrets: Secrets::Stream,
+        proof: Proof::Proved,
     };
     [
         proxy(ProxyKind::Sidecar, "web-v1", ("app", "web"), Interception::None, 13),

@@ -61,7 +61,7 @@ impl Cluster {
         self.derived.iter().chain(self.given.iter().filter(|(key, _)| !self.derived.contains_key(*key)))
     }
 
-    fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
+    pub(crate) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
         let key = ObjectRef { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() };
         self.derived.get(&key).or_else(|| self.given.get(&key))
     }

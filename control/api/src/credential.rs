@@ -4,6 +4,7 @@
 use std::fmt;
 
 use rustls::RootCertStore;
+use rustls::SignatureAlgorithm;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::ParsedCertificate;
@@ -97,10 +98,13 @@ fn check_pair(
     for one in &chain {
         ParsedCertificate::try_from(one).map_err(|error| unreadable(certificate, &error))?;
     }
-    let secret = PrivateKeyDer::from_pem_slice(secret)
+    let text = std::str::from_utf8(secret).unwrap_or_default();
+    let secret = PrivateKeyDer::from_pem_slice(text.as_bytes())
         .map_err(|_| CredentialError::Pem { entry: key, wanted: "private key" })?;
-    let signer =
-        rustls::crypto::ring::sign::any_supported_type(&secret).map_err(|_| CredentialError::Key { entry: key })?;
+    let signer = rustls::crypto::ring::sign::any_supported_type(&secret).ok();
+    // Envoy has no Ed25519.
+    let signer = signer.filter(|signer| signer.algorithm() != SignatureAlgorithm::ED25519);
+    let signer = signer.ok_or(CredentialError::Key { entry: key })?;
     CertifiedKey::new(chain, signer).keys_match().map_err(|_| CredentialError::Mismatch { certificate, key })
 }
 
@@ -134,7 +138,8 @@ impl Roots {
 fn chain(entry: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match chain {
-        Ok(chain) if !chain.is_empty() => Ok(chain),
+        // What stands around the certificates is passed on with them, so it has to be text too.
+        Ok(chain) if !chain.is_empty() && std::str::from_utf8(pem).is_ok() => Ok(chain),
         Ok(_) | Err(_) => Err(CredentialError::Pem { entry, wanted: "certificate" }),
     }
 }
@@ -153,10 +158,7 @@ impl fmt::Display for CredentialError {
             Self::Pem { entry, wanted } => write!(f, "its entry {entry} has no {wanted} in PEM"),
             Self::Certificate { entry, why } => write!(f, "a certificate in its entry {entry} cannot be read: {why}"),
             Self::Key { entry } => {
-                write!(
-                    f,
-                    "the key in its entry {entry} is none of RSA from 2048 bits on, ECDSA P-256 or P-384, Ed25519"
-                )
+                write!(f, "the key in its entry {entry} is none of RSA from 2048 bits on, ECDSA P-256 or P-384")
             }
             Self::Mismatch { certificate, key } => {
                 write!(f, "the key in its entry {key} does not belong to the certificate in {certificate}")

@@ -36,7 +36,9 @@ pub use destination_rule::{
     TrafficPolicy,
 };
 pub use document::{Document, NoYaml, documents};
-pub use gateway::{Gateway, GatewayOrigin, Server, ServerHost, ServerProtocol, ServerTls, ServerTlsMode, TlsVersion};
+pub use gateway::{
+    Gateway, GatewayOrigin, GatewayWorkloads, Server, ServerHost, ServerProtocol, ServerTls, ServerTlsMode, TlsVersion,
+};
 pub use kind::{Kind, KindError};
 pub use kubernetes::{Endpoint, Endpoints, Pod, Service, ServicePort, TargetPort};
 pub use object::{Key, Meta, Object, Spec};

@@ -23,7 +23,7 @@ mod world;
 pub use compile::{Compiled, compile};
 pub use compiler::{Compiler, Counts, ProxyId, Publication};
 pub use orrery_resource::Resource;
-pub use proxy::{Interception, Proxy, ProxyError, ProxyKind, Secrets};
+pub use proxy::{Interception, Proof, Proxy, ProxyError, ProxyKind, Secrets};
 pub use references::{References, validate_references};
 pub use registry::{EndpointAddress, PortProtocol, Registry, RegistryService, ServiceEndpoint, ServicePortInfo};
 pub use settings::{AccessLogFormat, Settings};

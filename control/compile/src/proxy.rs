@@ -24,6 +24,16 @@ pub struct Proxy {
     /// Where the application listens when nothing is redirected.
     pub app_address: Option<IpAddr>,
     pub secrets: Secrets,
+    pub proof: Proof,
+}
+
+/// Whether the proxy is who it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Nobody asked it to prove that: it gets no private keys.
+    Claimed,
+    /// It showed a certificate or token of its namespace and service account.
+    Proved,
 }
 
 /// What decides how a proxy sees the mesh: proxies that are alike in all of it share what leads to others.
@@ -86,7 +96,7 @@ impl Proxy {
         }
     }
 
-    /// Reads a node.
+    /// Reads a node; that it is who it says is for the caller to know.
     ///
     /// # Errors
     /// When its id or interception mode is not understood.
@@ -118,6 +128,7 @@ impl Proxy {
             cluster_id: text(metadata, "CLUSTER_ID").unwrap_or_default().to_owned(),
             interception,
             app_address: text(metadata, "APP_ADDRESS").and_then(|address| address.parse().ok()),
+            proof: Proof::Claimed,
             secrets: text(metadata, "SDS_DIR").map_or(Secrets::Stream, |dir| Secrets::Directory(dir.to_owned())),
         })
     }

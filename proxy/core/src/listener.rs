@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::cluster::SanMatch;
 use crate::names::{ClusterName, ListenerName, RouteConfigName, SecretName};
 use crate::route::{RouteTable, WeightedCluster};
 
@@ -100,25 +101,54 @@ pub enum ServerNameMatch {
 /// How TLS is ended for a connection (`DownstreamTlsContext`).
 #[derive(Clone, Debug)]
 pub struct DownstreamTls {
-    /// The certificate shown to clients.
-    pub certificate: SecretName,
+    /// Certificates shown to clients: the first that has the server name and that the client can verify. At least one.
+    pub certificates: Vec<SecretName>,
     pub client: ClientCertificate,
     /// Offered protocols, most wanted first.
     pub alpn: Vec<Box<str>>,
+    pub versions: TlsVersions,
+    /// Cipher suites of TLS 1.2; empty: all that this proxy has.
+    pub cipher_suites: Vec<CipherSuite>,
+}
+
+/// Which versions of TLS are spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersions {
+    #[default]
+    Both,
+    Only12,
+    Only13,
+}
+
+/// A cipher suite of TLS 1.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CipherSuite {
+    EcdsaAes128,
+    EcdsaAes256,
+    EcdsaChacha20,
+    RsaAes128,
+    RsaAes256,
+    RsaChacha20,
 }
 
 /// What is asked of the client.
 #[derive(Clone, Debug)]
 pub enum ClientCertificate {
     NotAsked,
-    /// Checked against the roots of this secret if the client shows one.
-    Optional {
-        roots: SecretName,
-    },
-    /// Mutual TLS: checked against the roots of this secret; a client without one is refused.
-    Required {
-        roots: SecretName,
-    },
+    /// Checked if the client shows one.
+    Optional(ClientTrust),
+    /// Mutual TLS: a client without one is refused.
+    Required(ClientTrust),
+    /// Whatever the client shows is taken, also nothing, and means nothing (`ACCEPT_UNTRUSTED`).
+    Untrusted,
+}
+
+/// What client certificates are checked against.
+#[derive(Clone, Debug)]
+pub struct ClientTrust {
+    pub roots: SecretName,
+    /// The certificate must have one of these names; empty: any.
+    pub names: Vec<SanMatch>,
 }
 
 /// The network filter that ends a chain.
@@ -189,7 +219,12 @@ pub enum Codec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedFor {
     /// An edge: the peer's address is appended and internal headers of clients are removed.
-    UseRemoteAddress,
+    UseRemoteAddress {
+        /// Proxies in front of us whose entries in the header are believed (`xff_num_trusted_hops`).
+        trusted_hops: u32,
+        /// The client's request id is kept (`preserve_external_request_id`).
+        keep_request_id: bool,
+    },
     /// Inside the mesh: headers are passed on as they came.
     Trust,
 }

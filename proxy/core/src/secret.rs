@@ -15,8 +15,15 @@ pub struct Secret {
 /// What a secret holds, as PEM.
 #[derive(Clone, Debug)]
 pub enum SecretContent {
-    Certificate { chain: Arc<str>, key: PrivateKeyPem },
-    Roots { bundle: Arc<str> },
+    Certificate {
+        chain: Arc<str>,
+        key: PrivateKeyPem,
+    },
+    /// `revoked`: lists of certificates that are not valid any more.
+    Roots {
+        bundle: Arc<str>,
+        revoked: Option<Arc<str>>,
+    },
 }
 
 /// A private key in PEM; `Debug` says only that there is one.

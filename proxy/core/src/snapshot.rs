@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
+use crate::datagram::DatagramListener;
 use crate::listener::{HttpConnectionManager, Listener, RouteSource};
 use crate::names::{ClusterName, ListenerName, RouteConfigName, SecretName};
 use crate::route::RouteTable;
@@ -16,6 +17,7 @@ pub struct Snapshot {
     /// Grows with each publication; tells a worker that its derived state is old.
     pub generation: u64,
     pub listeners: HashMap<ListenerName, Arc<Listener>>,
+    pub datagram_listeners: HashMap<ListenerName, Arc<DatagramListener>>,
     pub routes: HashMap<RouteConfigName, Arc<RouteTable>>,
     pub clusters: HashMap<ClusterName, Arc<Cluster>>,
     pub secrets: HashMap<SecretName, Arc<Secret>>,

@@ -47,6 +47,8 @@ enum Refused {
     Handshake(std::io::Error),
     #[error("the TLS handshake took longer than {HANDSHAKE_TIMEOUT:?}")]
     HandshakeTimeout,
+    #[error("too many TLS handshakes are under way")]
+    TooManyHandshakes,
     #[error("the connection broke: {0}")]
     Io(#[from] std::io::Error),
 }
@@ -185,15 +187,16 @@ async fn end_tls(
     stream: Replay,
 ) -> Result<(Stream, DownstreamTlsFacts), Refused> {
     let Some(settings) = &chain.tls else { return Err(Refused::NoChain) };
-    let acceptor = worker.tls.acceptor(&view.snapshot, chain, settings)?;
-    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.value.accept(stream));
+    let ending = worker.tls.acceptor(&view.snapshot, chain, settings)?;
+    let _counted = ending.handshakes.begin().ok_or(Refused::TooManyHandshakes)?;
+    let handshake = tokio::time::timeout(HANDSHAKE_TIMEOUT, ending.acceptor.accept(stream));
     let stream = handshake.await.map_err(|_late| Refused::HandshakeTimeout)?.map_err(Refused::Handshake)?;
     let session = stream.get_ref().1;
     let peer = match peer_identity(session.peer_certificates()) {
         Some(PeerIdentity::Spiffe(name)) => Some(name),
         Some(PeerIdentity::Unnamed) | None => None,
     };
-    let facts = DownstreamTlsFacts { peer, own: acceptor.own, alpn: session.alpn_protocol().map(<[u8]>::to_vec) };
+    let facts = DownstreamTlsFacts { peer, own: ending.own, alpn: session.alpn_protocol().map(<[u8]>::to_vec) };
     Ok((Stream::Accepted(Box::new(stream)), facts))
 }
 

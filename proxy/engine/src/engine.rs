@@ -15,6 +15,7 @@ use orrery_emit::access_log::AccessLog;
 use orrery_emit::labels::Workload;
 use orrery_emit::registry::Registry;
 use orrery_emit::spans::SpanSink;
+use orrery_net::datagram;
 use orrery_net::listener::{BindError, bind, rebind};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -149,7 +150,9 @@ impl Engine {
         let mut bound = self.bound.lock().await;
         let mut applied = Applied::default();
         bound.retain(|name, bound| {
-            snapshot.listeners.get(name).is_some_and(|l| l.binding == Binding::Socket && l.address == bound.wanted)
+            let datagram = snapshot.datagram_listeners.get(name).is_some_and(|l| l.address == bound.wanted);
+            let stream = snapshot.listeners.get(name);
+            datagram || stream.is_some_and(|l| l.binding == Binding::Socket && l.address == bound.wanted)
         });
         let mut sockets: Vec<Vec<(ListenerName, std::net::TcpListener)>> =
             self.workers.iter().map(|_| Vec::new()).collect();
@@ -167,10 +170,11 @@ impl Engine {
                 Err(error) => applied.failed.push((listener.name.clone(), error)),
             }
         }
+        let datagrams = self.bind_datagrams(&snapshot, &mut bound, &mut applied);
         let mut waiting = Vec::new();
-        for (worker, sockets) in self.workers.iter().zip(sockets) {
+        for ((worker, sockets), datagrams) in self.workers.iter().zip(sockets).zip(datagrams) {
             let (done, wait) = oneshot::channel();
-            let order = Order::Apply { snapshot: snapshot.clone(), sockets, done };
+            let order = Order::Apply { snapshot: snapshot.clone(), sockets, datagrams, done };
             worker.send(order).await.map_err(|_closed| EngineError::WorkerGone)?;
             waiting.push(wait);
         }
@@ -181,6 +185,32 @@ impl Engine {
         applied.listening = bound.iter().map(|(name, bound)| (name.clone(), bound.address)).collect();
         applied.listening.sort();
         Ok(applied)
+    }
+
+    /// A socket for each worker and new UDP listener.
+    fn bind_datagrams(
+        &self,
+        snapshot: &Snapshot,
+        bound: &mut HashMap<ListenerName, Bound>,
+        applied: &mut Applied,
+    ) -> Vec<Vec<(ListenerName, std::net::UdpSocket)>> {
+        let mut sockets: Vec<Vec<(ListenerName, std::net::UdpSocket)>> =
+            self.workers.iter().map(|_| Vec::new()).collect();
+        for listener in snapshot.datagram_listeners.values() {
+            if bound.contains_key(&listener.name) {
+                continue;
+            }
+            match datagrams_for_all(listener.address, self.workers.len()) {
+                Ok((address, each)) => {
+                    bound.insert(listener.name.clone(), Bound { wanted: listener.address, address });
+                    for (worker, socket) in sockets.iter_mut().zip(each) {
+                        worker.push((listener.name.clone(), socket));
+                    }
+                }
+                Err(error) => applied.failed.push((listener.name.clone(), error)),
+            }
+        }
+        sockets
     }
 
     /// Counts of accepted connections.
@@ -212,6 +242,18 @@ impl Engine {
             tracing::error!("a worker thread panicked");
         }
     }
+}
+
+/// As [`bind_for_all`], for datagrams.
+fn datagrams_for_all(address: SocketAddr, workers: usize) -> Result<(SocketAddr, Vec<std::net::UdpSocket>), BindError> {
+    let first = datagram::bind(address)?;
+    let real = first.local_addr().map_err(|source| BindError { address, source })?;
+    let mut all = Vec::with_capacity(workers);
+    for _ in 1..workers {
+        all.push(datagram::rebind(&first)?);
+    }
+    all.push(first);
+    Ok((real, all))
 }
 
 /// One socket per worker on the same address; the first decides the port if it is 0.

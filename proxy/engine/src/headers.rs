@@ -5,75 +5,32 @@
 use http::header::SERVER;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use orrery_core::listener::{ForwardedFor, HttpConnectionManager};
+use orrery_core::edge::{self, Arrival};
+use orrery_core::listener::HttpConnectionManager;
 
 use crate::connection::Connection;
 use crate::trace::hex_into;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 const SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
 const UPSTREAM_SERVICE: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
 
-/// Headers with which a client outside the mesh could steer proxies or pretend to be one.
-const INTERNAL: [&str; 12] = [
-    "x-envoy-peer-metadata",
-    "x-envoy-peer-metadata-id",
-    "x-envoy-attempt-count",
-    "x-envoy-decorator-operation",
-    "x-envoy-expected-rq-timeout-ms",
-    "x-envoy-internal",
-    "x-envoy-external-address",
-    "x-envoy-retry-on",
-    "x-envoy-retry-grpc-on",
-    "x-envoy-max-retries",
-    "x-envoy-upstream-rq-timeout-ms",
-    "x-envoy-upstream-rq-per-try-timeout-ms",
-];
-
-/// Everything before routing: request id, forwarding headers, and at an edge the removal of internal ones.
+/// Everything before routing: what is not to be believed goes, forwarding headers and the request id come.
 pub(crate) fn prepare(parts: &mut Parts, connection: &Connection) {
     let manager: &HttpConnectionManager = &connection.manager;
+    let downstream = &connection.downstream;
+    let arrival = Arrival { peer: downstream.addresses.peer.ip(), tls: downstream.tls.is_some() };
+    edge::clean(&mut parts.headers, manager.forwarded_for, arrival);
     let headers = &mut parts.headers;
-    match manager.forwarded_for {
-        ForwardedFor::Trust => {
-            if !headers.contains_key(FORWARDED_PROTO) {
-                headers.insert(FORWARDED_PROTO, scheme_value(connection));
-            }
-        }
-        ForwardedFor::UseRemoteAddress => {
-            for name in INTERNAL {
-                headers.remove(name);
-            }
-            append_client(headers, connection);
-            headers.insert(FORWARDED_PROTO, scheme_value(connection));
-        }
-    }
     if manager.generate_request_id && !headers.contains_key(REQUEST_ID) {
         headers.insert(REQUEST_ID, request_id(connection.worker.random(), connection.worker.random()));
     }
 }
 
-fn scheme_value(connection: &Connection) -> HeaderValue {
-    HeaderValue::from_static(scheme(connection))
-}
-
 /// `http` or `https`, as the client came to us.
 pub(crate) fn scheme(connection: &Connection) -> &'static str {
     if connection.downstream.tls.is_some() { "https" } else { "http" }
-}
-
-fn append_client(headers: &mut HeaderMap, connection: &Connection) {
-    let client = connection.downstream.addresses.peer.ip().to_string();
-    let all = match headers.get(FORWARDED_FOR).and_then(|before| before.to_str().ok()) {
-        Some(before) => format!("{before},{client}"),
-        None => client,
-    };
-    if let Ok(value) = HeaderValue::from_str(&all) {
-        headers.insert(FORWARDED_FOR, value);
-    }
 }
 
 /// A random UUID (RFC 9562 version 4).

@@ -7,6 +7,7 @@
 mod attempt;
 mod body;
 mod connection;
+mod datagram;
 mod engine;
 mod exchange;
 mod headers;

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use orrery_core::decide::{Action, Draws, Matched, OwnAnswer, Permission, Plan, decide};
+use orrery_core::edge;
 use orrery_core::forward::hash_key;
 use orrery_core::listener::{Direction, ForwardedFor};
 use orrery_core::matching::RequestView;
@@ -123,7 +124,7 @@ fn meet_peer(connection: &Connection, headers: &mut HeaderMap, record: &mut Reco
 fn request_view<'a>(connection: &Connection, parts: &'a Parts) -> RequestView<'a> {
     RequestView {
         method: &parts.method,
-        scheme: headers::scheme(connection),
+        scheme: edge::scheme(&parts.headers, connection.downstream.tls.is_some()),
         authority: parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default(),
         path: parts.uri.path(),
         query: parts.uri.query(),

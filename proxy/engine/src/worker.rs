@@ -17,17 +17,17 @@ use orrery_net::activity::{Activity, Command, Phase};
 use orrery_net::listener::accept;
 use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::connection;
 use crate::engine::Shared;
 use crate::live::LiveCluster;
 use crate::peer::PeerBook;
 use crate::secrets::TlsStore;
 use crate::trace::Chance;
+use crate::{connection, datagram};
 
 /// How often connections and pools are looked over.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -41,6 +41,7 @@ pub(crate) enum Order {
     Apply {
         snapshot: Arc<Snapshot>,
         sockets: Vec<(ListenerName, std::net::TcpListener)>,
+        datagrams: Vec<(ListenerName, std::net::UdpSocket)>,
         done: oneshot::Sender<()>,
     },
     /// Stop accepting; connections finish what they do.
@@ -236,9 +237,10 @@ pub(crate) async fn run(shared: Arc<Shared>, mut orders: mpsc::Receiver<Order>) 
     loop {
         tokio::select! {
             order = orders.recv() => match order {
-                Some(Order::Apply { snapshot, sockets, done }) => {
+                Some(Order::Apply { snapshot, sockets, datagrams, done }) => {
                     worker.apply(snapshot);
                     update_sockets(&worker, &mut accepting, sockets);
+                    receive(&worker, &mut accepting, datagrams);
                     // The engine may have stopped waiting: that is its right.
                     let _ = done.send(());
                 }
@@ -275,7 +277,8 @@ fn update_sockets(
 ) {
     let view = worker.view();
     accepting.retain(|name, task| {
-        let stays = view.snapshot.listeners.contains_key(name);
+        let snapshot = &view.snapshot;
+        let stays = snapshot.listeners.contains_key(name) || snapshot.datagram_listeners.contains_key(name);
         if !stays {
             task.abort();
         }
@@ -291,6 +294,27 @@ fn update_sockets(
         };
         let task = tokio::task::spawn_local(accept_on(worker.clone(), name.clone(), listener));
         if let Some(before) = accepting.insert(name, task) {
+            before.abort();
+        }
+    }
+}
+
+/// Begins to receive on new sockets for datagrams.
+fn receive(
+    worker: &Rc<Worker>,
+    receiving: &mut HashMap<ListenerName, JoinHandle<()>>,
+    sockets: Vec<(ListenerName, std::net::UdpSocket)>,
+) {
+    for (name, socket) in sockets {
+        let socket = match UdpSocket::from_std(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(%error, listener = %name, "cannot receive datagrams on this worker");
+                continue;
+            }
+        };
+        let task = tokio::task::spawn_local(datagram::serve(worker.clone(), name.clone(), socket));
+        if let Some(before) = receiving.insert(name, task) {
             before.abort();
         }
     }

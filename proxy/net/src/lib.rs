@@ -8,6 +8,7 @@ pub mod activity;
 pub mod addr;
 pub mod connect;
 pub mod copy;
+pub mod datagram;
 pub mod detect;
 pub mod http;
 pub mod listener;

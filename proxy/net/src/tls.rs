@@ -14,9 +14,11 @@ use std::sync::{Arc, OnceLock};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::cipher_suite;
 
+pub use rustls::CipherSuite;
+
 pub use client::{ClientSettings, Connector, SubjectName};
 pub use identity::{Identity, PeerIdentity, Roots, peer_identity, spiffe_of_pem};
-pub use server::{Acceptor, ClientAuth, ServerSettings};
+pub use server::{Acceptor, ClientAuth, Clients, ServerSettings, Versions};
 
 /// What keeps a TLS configuration from being built.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,10 @@ pub enum TlsError {
     Key(String),
     #[error("the root bundle has no usable certificate: {0}")]
     Roots(String),
+    #[error("the lists of revoked certificates are not valid PEM with at least one list: {0}")]
+    Revoked(String),
+    #[error("revocation lists are checked for client certificates only")]
+    RevokedServers,
     #[error("certificate and key cannot be used together: {0}")]
     Config(#[from] rustls::Error),
     #[error("client certificates cannot be verified with these roots: {0}")]

@@ -120,8 +120,9 @@ fn listener(listener: &Arc<Listener>) -> Value {
 
 fn filter_chain(chain: &FilterChain) -> Value {
     let tls = chain.tls.as_ref().map(|tls| {
-        let required = matches!(tls.client, ClientCertificate::Required { .. });
-        json!({"certificate": tls.certificate.as_str(), "require_client_certificate": required})
+        let required = matches!(tls.client, ClientCertificate::Required(_));
+        let certificates: Vec<&str> = tls.certificates.iter().map(|name| name.as_str()).collect();
+        json!({"certificates": certificates, "require_client_certificate": required})
     });
     let filter = match &chain.filter {
         NetworkFilter::Http(http) => match &http.routes {
@@ -151,7 +152,7 @@ fn secret(secret: &Arc<Secret>) -> Value {
         SecretContent::Certificate { chain, .. } => {
             json!({"tls_certificate": {"certificate_chain": &**chain, "private_key": "[redacted]"}})
         }
-        SecretContent::Roots { bundle } => json!({"validation_context": {"trusted_ca": &**bundle}}),
+        SecretContent::Roots { bundle, .. } => json!({"validation_context": {"trusted_ca": &**bundle}}),
     };
     json!({"name": secret.name.as_str(), "secret": content})
 }

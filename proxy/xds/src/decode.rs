@@ -5,6 +5,7 @@
 
 pub(crate) mod cluster;
 mod cors;
+pub(crate) mod datagram;
 pub(crate) mod endpoint;
 mod fault;
 mod http;

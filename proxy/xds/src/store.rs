@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::config::route::v3::RouteConfiguration;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret as SecretMessage;
 use envoy_types::pb::google::protobuf::Any;
 use orrery_core::cluster::{Cluster, Discovery, Endpoints, Transport};
+use orrery_core::datagram::DatagramListener;
 use orrery_core::listener::{ClientCertificate, Listener, NetworkFilter, RouteSource};
 use orrery_core::route::RouteTable;
 use orrery_core::secret::Secret;
@@ -34,6 +35,8 @@ pub(crate) struct Store {
     clusters: HashMap<String, Versioned<Cluster>>,
     endpoints: HashMap<String, Versioned<Endpoints>>,
     listeners: HashMap<String, Versioned<Listener>>,
+    /// Listeners for UDP.
+    datagrams: HashMap<String, Versioned<DatagramListener>>,
     routes: HashMap<String, Versioned<RouteTable>>,
     secrets: HashMap<String, Versioned<Secret>>,
     generation: u64,
@@ -94,7 +97,14 @@ impl Store {
                 put(&mut self.endpoints, name, version, unpack(any).and_then(decode::endpoint::assignment)?.1)
             }
             Kind::Listener => {
-                put(&mut self.listeners, name, version, unpack(any).and_then(decode::listener::listener)?)
+                let listener: ListenerMessage = unpack(any)?;
+                if decode::datagram::is_datagram(&listener) {
+                    put(&mut self.datagrams, name, version, decode::datagram::listener(listener)?);
+                    self.listeners.remove(name);
+                } else {
+                    put(&mut self.listeners, name, version, decode::listener::listener(listener)?);
+                    self.datagrams.remove(name);
+                }
             }
             Kind::Routes => put(&mut self.routes, name, version, unpack(any).and_then(decode::route::table)?),
             Kind::Secret => put(&mut self.secrets, name, version, unpack(any).and_then(decode::secret::secret)?),
@@ -106,7 +116,10 @@ impl Store {
         match kind {
             Kind::Cluster => drop(self.clusters.remove(name)),
             Kind::Endpoints => drop(self.endpoints.remove(name)),
-            Kind::Listener => drop(self.listeners.remove(name)),
+            Kind::Listener => {
+                self.listeners.remove(name);
+                self.datagrams.remove(name);
+            }
             Kind::Routes => drop(self.routes.remove(name)),
             Kind::Secret => drop(self.secrets.remove(name)),
         }
@@ -120,7 +133,7 @@ impl Store {
         match kind {
             Kind::Cluster => all(&self.clusters),
             Kind::Endpoints => all(&self.endpoints),
-            Kind::Listener => all(&self.listeners),
+            Kind::Listener => all(&self.listeners).into_iter().chain(all(&self.datagrams)).collect(),
             Kind::Routes => all(&self.routes),
             Kind::Secret => all(&self.secrets),
         }
@@ -131,7 +144,7 @@ impl Store {
         match kind {
             Kind::Cluster => self.clusters.contains_key(name),
             Kind::Endpoints => self.endpoints.contains_key(name),
-            Kind::Listener => self.listeners.contains_key(name),
+            Kind::Listener => self.listeners.contains_key(name) || self.datagrams.contains_key(name),
             Kind::Routes => self.routes.contains_key(name),
             Kind::Secret => self.secrets.contains_key(name),
         }
@@ -168,12 +181,14 @@ impl Store {
         self.generation += 1;
         let clusters = self.clusters.values().map(|held| (held.value.name.clone(), self.joined(&held.value)));
         let listeners = self.listeners.values().map(|held| (held.value.name.clone(), held.value.clone()));
+        let datagrams = self.datagrams.values().map(|held| (held.value.name.clone(), held.value.clone()));
         let routes = self.routes.values().map(|held| (held.value.name.clone(), held.value.clone()));
         let fetched = self.secrets.values().map(|held| held.value.clone());
         let local = local.iter().map(|secret| Arc::new(secret.clone()));
         Snapshot {
             generation: self.generation,
             listeners: listeners.collect(),
+            datagram_listeners: datagrams.collect(),
             routes: routes.collect(),
             clusters: clusters.collect(),
             secrets: fetched.chain(local).map(|secret| (secret.name.clone(), secret)).collect(),
@@ -223,11 +238,11 @@ fn cluster_secrets(cluster: &Cluster) -> Vec<String> {
 fn listener_secrets(listener: &Listener) -> Vec<String> {
     let mut names = Vec::new();
     for tls in chains(listener).filter_map(|chain| chain.tls.as_ref()) {
-        names.push(tls.certificate.to_string());
+        names.extend(tls.certificates.iter().map(ToString::to_string));
         match &tls.client {
-            ClientCertificate::NotAsked => {}
-            ClientCertificate::Optional { roots } | ClientCertificate::Required { roots } => {
-                names.push(roots.to_string())
+            ClientCertificate::NotAsked | ClientCertificate::Untrusted => {}
+            ClientCertificate::Optional(trust) | ClientCertificate::Required(trust) => {
+                names.push(trust.roots.to_string());
             }
         }
     }

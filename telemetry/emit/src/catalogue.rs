@@ -44,6 +44,11 @@ pub enum Family {
     TcpConnectionsOpenedTotal,
     TcpReceivedBytesTotal,
     TcpSentBytesTotal,
+    UdpDroppedDatagramsTotal,
+    UdpReceivedBytesTotal,
+    UdpSentBytesTotal,
+    UdpSessionsClosedTotal,
+    UdpSessionsOpenedTotal,
 }
 
 /// How a family's values behave.
@@ -96,7 +101,7 @@ const fn with_ends<const N: usize, const M: usize>(more: [&'static str; N]) -> [
 }
 
 impl Family {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::Build,
         Self::ProcessCpuSecondsTotal,
         Self::ProcessOpenFds,
@@ -113,6 +118,11 @@ impl Family {
         Self::TcpConnectionsOpenedTotal,
         Self::TcpReceivedBytesTotal,
         Self::TcpSentBytesTotal,
+        Self::UdpDroppedDatagramsTotal,
+        Self::UdpReceivedBytesTotal,
+        Self::UdpSentBytesTotal,
+        Self::UdpSessionsClosedTotal,
+        Self::UdpSessionsOpenedTotal,
     ];
 
     /// The name in Prometheus, with `_total` for counters.
@@ -134,6 +144,11 @@ impl Family {
             Self::TcpConnectionsOpenedTotal => "istio_tcp_connections_opened_total",
             Self::TcpReceivedBytesTotal => "istio_tcp_received_bytes_total",
             Self::TcpSentBytesTotal => "istio_tcp_sent_bytes_total",
+            Self::UdpDroppedDatagramsTotal => "orrery_udp_dropped_datagrams_total",
+            Self::UdpReceivedBytesTotal => "orrery_udp_received_bytes_total",
+            Self::UdpSentBytesTotal => "orrery_udp_sent_bytes_total",
+            Self::UdpSessionsClosedTotal => "orrery_udp_sessions_closed_total",
+            Self::UdpSessionsOpenedTotal => "orrery_udp_sessions_opened_total",
         }
     }
 
@@ -157,6 +172,11 @@ impl Family {
             Self::TcpConnectionsOpenedTotal => "TCP connections opened.",
             Self::TcpReceivedBytesTotal => "Bytes from client to server over TCP connections.",
             Self::TcpSentBytesTotal => "Bytes from server to client over TCP connections.",
+            Self::UdpDroppedDatagramsTotal => "UDP datagrams that were not passed on.",
+            Self::UdpReceivedBytesTotal => "Bytes from client to server over UDP.",
+            Self::UdpSentBytesTotal => "Bytes from server to client over UDP.",
+            Self::UdpSessionsClosedTotal => "UDP sessions that are over.",
+            Self::UdpSessionsOpenedTotal => "UDP sessions begun.",
         }
     }
 
@@ -174,7 +194,12 @@ impl Family {
             | Self::TcpConnectionsClosedTotal
             | Self::TcpConnectionsOpenedTotal
             | Self::TcpReceivedBytesTotal
-            | Self::TcpSentBytesTotal => Kind::Counter,
+            | Self::TcpSentBytesTotal
+            | Self::UdpDroppedDatagramsTotal
+            | Self::UdpReceivedBytesTotal
+            | Self::UdpSentBytesTotal
+            | Self::UdpSessionsClosedTotal
+            | Self::UdpSessionsOpenedTotal => Kind::Counter,
         }
     }
 
@@ -187,7 +212,9 @@ impl Family {
             | Self::RequestBytes
             | Self::ResponseBytes
             | Self::TcpReceivedBytesTotal
-            | Self::TcpSentBytesTotal => "By",
+            | Self::TcpSentBytesTotal
+            | Self::UdpReceivedBytesTotal
+            | Self::UdpSentBytesTotal => "By",
             Self::Build
             | Self::ProcessOpenFds
             | Self::RefusedSeriesTotal
@@ -195,7 +222,10 @@ impl Family {
             | Self::RequestsTotal
             | Self::ResponseMessagesTotal
             | Self::TcpConnectionsClosedTotal
-            | Self::TcpConnectionsOpenedTotal => "1",
+            | Self::TcpConnectionsOpenedTotal
+            | Self::UdpDroppedDatagramsTotal
+            | Self::UdpSessionsClosedTotal
+            | Self::UdpSessionsOpenedTotal => "1",
         }
     }
 
@@ -213,7 +243,12 @@ impl Family {
             | Self::ProcessOpenFds
             | Self::ProcessResidentMemoryBytes
             | Self::ProcessStartTimeSeconds
-            | Self::RefusedSeriesTotal => &[],
+            | Self::RefusedSeriesTotal
+            | Self::UdpDroppedDatagramsTotal
+            | Self::UdpReceivedBytesTotal
+            | Self::UdpSentBytesTotal
+            | Self::UdpSessionsClosedTotal
+            | Self::UdpSessionsOpenedTotal => &[],
         }
     }
 }

@@ -106,6 +106,16 @@ fn encode_process(encoder: &mut DescriptorEncoder<'_>, registry: &Registry) -> f
     let build = [("component", resource.component), ("tag", resource.tag)];
     describe(encoder, Family::Build)?.encode_family(&build)?.encode_gauge(&1u64)?;
     describe(encoder, Family::RefusedSeriesTotal)?.encode_counter::<NoLabelSet, _, u64>(&registry.refused(), None)?;
+    let udp = registry.datagrams();
+    for (family, counter) in [
+        (Family::UdpDroppedDatagramsTotal, &udp.dropped),
+        (Family::UdpReceivedBytesTotal, &udp.received),
+        (Family::UdpSentBytesTotal, &udp.sent),
+        (Family::UdpSessionsClosedTotal, &udp.closed),
+        (Family::UdpSessionsOpenedTotal, &udp.opened),
+    ] {
+        describe(encoder, family)?.encode_counter::<NoLabelSet, _, u64>(&counter.value(), None)?;
+    }
     let Some(figures) = process::read() else { return Ok(()) };
     describe(encoder, Family::ProcessCpuSecondsTotal)?
         .encode_counter::<NoLabelSet, _, u64>(&figures.cpu_seconds, None)?;

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::exposition;
 use crate::labels::{HttpLabels, MessageLabels, TcpLabels};
-use crate::series::{Counter, HttpSeries, MessageSeries, TcpSeries};
+use crate::series::{Counter, DatagramSeries, HttpSeries, MessageSeries, TcpSeries};
 
 /// Who the series belong to: OTLP resource attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,7 @@ struct Inner {
     http: Mutex<Table<HttpLabels, HttpSeries>>,
     tcp: Mutex<Table<TcpLabels, TcpSeries>>,
     messages: Mutex<Table<MessageLabels, MessageSeries>>,
+    datagrams: Arc<DatagramSeries>,
     refused: Counter,
 }
 
@@ -115,6 +116,7 @@ impl Registry {
             http: Mutex::default(),
             tcp: Mutex::default(),
             messages: Mutex::default(),
+            datagrams: Arc::default(),
             refused: Counter::default(),
         }))
     }
@@ -153,6 +155,11 @@ impl Registry {
         let entry = Entry { series: series.clone(), created: now, last_total: 0, last_change: now };
         table.insert(labels.clone(), entry);
         series
+    }
+
+    /// What is counted of UDP.
+    pub fn datagrams(&self) -> &Arc<DatagramSeries> {
+        &self.0.datagrams
     }
 
     pub(crate) fn refused(&self) -> u64 {

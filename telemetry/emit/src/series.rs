@@ -39,6 +39,21 @@ pub struct MessageSeries {
     pub response: Counter,
 }
 
+/// UDP of a whole process: sessions are one per client address.
+#[derive(Debug, Default)]
+pub struct DatagramSeries {
+    /// Sessions begun.
+    pub opened: Counter,
+    /// Sessions over.
+    pub closed: Counter,
+    /// Bytes from server to client.
+    pub sent: Counter,
+    /// Bytes from client to server.
+    pub received: Counter,
+    /// Datagrams that were not passed on.
+    pub dropped: Counter,
+}
+
 impl Counter {
     pub fn add(&self, amount: u64) {
         self.0.fetch_add(amount, Relaxed);

@@ -5,13 +5,14 @@ mod connection;
 mod exchange;
 mod http;
 mod mesh;
+mod trust;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use orrery_api::Object;
-use orrery_compile::{Proxy, World, compile};
+use orrery_compile::{Proof, Proxy, World, compile};
 use orrery_core::balance::Rotation;
 use orrery_core::names::ClusterName;
 use orrery_core::snapshot::{ListenersByAddress, Snapshot};
@@ -54,6 +55,7 @@ impl CoreSubject {
         if !self.proxies.contains_key(from) {
             let node = cluster.proxy(from)?;
             let proxy = Proxy::from_node(&node::node(&node)).map_err(|error| error.to_string())?;
+            let proxy = Proxy { proof: Proof::Proved, ..proxy };
             let compiled = compile(&self.world, &proxy);
             let resources = compiled.resources.values().flatten().map(|(name, one)| (name.as_str(), &one.body));
             let decoded = orrery_xds::decode_offline(resources);

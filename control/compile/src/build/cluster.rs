@@ -48,6 +48,8 @@ const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptio
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Envoy has low limits of its own; Istio lifts them, and so do we unless a rule sets them.
 const NO_LIMIT: u32 = u32::MAX;
+/// What all weights of a split's endpoints add up to, about.
+const WHOLE: u64 = 1_000_000;
 
 /// Where redirected connections to ports of no service go: on, to the workload itself.
 pub(super) const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
@@ -88,6 +90,52 @@ pub(crate) fn of_key(world: &World, key: &ClusterKey, compiled: &mut Compiled) {
             target.add(compiled, &subset.name, Some(&subset.labels), Some(&subset.policy));
         }
     }
+}
+
+/// A cluster for datagrams, of the endpoints of these hosts' ports; each host's endpoints together have its share.
+pub(super) fn datagrams(
+    world: &World,
+    proxy: &Proxy,
+    name: &str,
+    shares: &[(String, u16, u32)],
+    compiled: &mut Compiled,
+) {
+    let total: u64 = shares.iter().map(|(_, _, share)| u64::from(*share)).sum();
+    let mut endpoints = Vec::new();
+    for (host, number, share) in shares {
+        let Some(service) = world.registry().service(host).filter(|service| service.is_visible_to(&proxy.namespace))
+        else {
+            continue;
+        };
+        let mut ready = Vec::new();
+        for endpoint in world.registry().endpoints(service).iter().filter(|endpoint| endpoint.ready) {
+            if let (EndpointAddress::Ip(ip), Some(port)) = (&endpoint.address, endpoint.ports.get(number)) {
+                ready.push(address(&ip.to_string(), *port));
+            }
+        }
+        let count = ready.len();
+        let weight = endpoint_weight(*share, total, count);
+        endpoints.extend(ready.into_iter().filter(|_| *share > 0).map(|to| lb_endpoint(to, None, weight)));
+    }
+    let group = LocalityLbEndpoints { lb_endpoints: endpoints, ..Default::default() };
+    let assignment =
+        ClusterLoadAssignment { cluster_name: name.to_owned(), endpoints: vec![group], ..Default::default() };
+    let cluster = Cluster {
+        name: name.to_owned(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into())),
+        eds_cluster_config: Some(EdsClusterConfig { eds_config: ads(), service_name: name.to_owned() }),
+        connect_timeout: duration(CONNECT_TIMEOUT),
+        circuit_breakers: breakers(None),
+        ..Default::default()
+    };
+    compiled.add(name, &assignment);
+    compiled.add(name, &cluster);
+}
+
+/// The part of the whole that one of so many endpoints of a host gets.
+fn endpoint_weight(share: u32, total: u64, endpoints: usize) -> u32 {
+    let parts = total.saturating_mul(u64::try_from(endpoints).unwrap_or(u64::MAX)).max(1);
+    u32::try_from(u64::from(share) * WHOLE / parts).unwrap_or(u32::MAX).max(1)
 }
 
 /// Where what nobody knows goes.

@@ -1,93 +1,110 @@
-//! A gateway's own resources: a listener per port of the Gateways that select it, and routes bound to them.
+//! A gateway's own resources: a listener per port of the Gateways that select it, routes bound to them, and the
+//! certificates that they show.
 
-use std::collections::BTreeMap;
+mod chains;
+mod connections;
+mod credential;
+mod datagrams;
+mod hosts;
+mod merge;
+mod tls;
 
-use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
-use envoy_types::pb::envoy::config::listener::v3::Listener;
-use envoy_types::pb::envoy::config::route::v3::VirtualHost;
-use orrery_api::Server;
+use std::net::IpAddr;
 
-use super::route::Caller;
+use envoy_types::pb::envoy::config::core::v3::{Address, TrafficDirection};
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
+use orrery_api::{Gateway, Key};
+
+use self::hosts::Bound;
+use self::merge::{Attached, Content, Port};
+use super::http;
 use super::value::{address, ip_address};
-use super::{http, route};
 use crate::compile::Compiled;
-use crate::names::covers;
 use crate::proxy::{Interception, Proxy};
 use crate::world::World;
 
+/// What the parts of a gateway are made from.
+struct Scene<'a> {
+    world: &'a World,
+    proxy: &'a Proxy,
+    bound: Bound<'a>,
+}
+
 pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
-    let mut ports: BTreeMap<u16, Vec<(String, &Server)>> = BTreeMap::new();
-    for (key, gateway) in world.gateways() {
-        if gateway.selector.select(&proxy.labels) {
-            let name = format!("{}/{}", key.namespace, key.name);
-            for server in gateway.servers.iter().filter(|server| server.protocol.is_plain_http()) {
-                ports.entry(server.port).or_default().push((name.clone(), server));
+    let serving = world.gateways().filter(|(_, gateway)| gateway.is_served_by(&proxy.namespace, &proxy.labels));
+    let serving = serving.collect::<Vec<(&Key, &Gateway)>>();
+    let scene = Scene { world, proxy, bound: Bound::of(world, proxy, &serving) };
+    datagrams::add(&scene, &serving, compiled);
+    for port in merge::ports(&serving, |number| listening_port(world, proxy, number)) {
+        let Port { number, bind, content } = port;
+        match content {
+            Content::Http(servers) => {
+                let chain = chains::plain_http(&scene, number, bind, &servers, compiled);
+                add_listener(&scene, number, bind, vec![chain], compiled);
+            }
+            Content::Tls(servers) => {
+                let chains = chains::by_server_name(&scene, bind, &servers, compiled);
+                add_listener(&scene, number, bind, chains, compiled);
+            }
+            Content::Tcp(server) => {
+                let chains = chains::plain_tcp(&scene, &server).into_iter().collect();
+                add_listener(&scene, number, bind, chains, compiled);
             }
         }
     }
-    for (port, servers) in ports {
-        let (name, routes) = (format!("{}_{port}", proxy.address), format!("http.{port}"));
-        let chain = http::chain(
-            world.settings(),
-            &format!("outbound_{name}"),
-            http::rds(&routes),
-            http::Side::Gateway,
-            &["websocket"],
-        );
-        let to = match proxy.interception {
-            Interception::None => ip_address(proxy.address, port),
-            Interception::Redirect => address("0.0.0.0", port),
-        };
-        let listener = Listener {
-            name: name.clone(),
-            address: to,
-            filter_chains: vec![chain],
-            traffic_direction: TrafficDirection::Outbound.into(),
-            ..Default::default()
-        };
-        compiled.add(&name, &listener);
-        compiled.add(&routes, &route::table(&routes, virtual_hosts(world, proxy, port, &servers)));
+}
+
+/// A Gateway's port is that of the Service in front of the proxy, which leads to another port of the proxy.
+fn listening_port(world: &World, proxy: &Proxy, number: u16) -> u16 {
+    let mut services = world.registry().services_at(proxy.address);
+    services.find_map(|(_, endpoint)| endpoint.ports.get(&number).copied()).unwrap_or(number)
+}
+
+/// A listener without a chain would be refused: nothing is listened for then.
+fn add_listener(
+    scene: &Scene<'_>,
+    number: u16,
+    bind: Option<IpAddr>,
+    filter_chains: Vec<FilterChain>,
+    compiled: &mut Compiled,
+) {
+    if filter_chains.is_empty() {
+        return;
+    }
+    let looks = filter_chains.iter().any(|chain| chain.filter_chain_match.is_some());
+    let (host, to) = place(scene.proxy, number, bind);
+    let name = format!("{host}_{number}");
+    let listener = Listener {
+        name: name.clone(),
+        address: to,
+        filter_chains,
+        listener_filters: if looks { vec![http::tls_inspector()] } else { Vec::new() },
+        traffic_direction: TrafficDirection::Outbound.into(),
+        ..Default::default()
+    };
+    compiled.add(&name, &listener);
+}
+
+/// Where a port is listened on, as text and as an address.
+fn place(proxy: &Proxy, number: u16, bind: Option<IpAddr>) -> (String, Option<Address>) {
+    match (bind, proxy.interception) {
+        (Some(ip), _) => (ip.to_string(), ip_address(ip, number)),
+        (None, Interception::None) => (proxy.address.to_string(), ip_address(proxy.address, number)),
+        (None, Interception::Redirect) => ("0.0.0.0".to_owned(), address("0.0.0.0", number)),
     }
 }
 
-/// One virtual host for each host of the virtual services that are bound to the servers; routes of several virtual
-/// services for one host follow each other, the oldest first.
-fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &Server)]) -> Vec<VirtualHost> {
-    let mut hosts: BTreeMap<String, VirtualHost> = BTreeMap::new();
-    for (gateway, server) in servers {
-        let caller = Caller { world, namespace: &proxy.namespace, labels: &proxy.labels, gateway };
-        for (key, named) in world.index().bound_to(gateway) {
-            let Some((object, service)) = world.virtual_service(key) else { continue };
-            if !service.export_to.includes(&key.namespace, &proxy.namespace) {
-                continue;
-            }
-            for host in named {
-                let Some(shown) = common(host, server).map(|shown| shown.to_ascii_lowercase()) else { continue };
-                let entry = hosts.entry(shown.clone()).or_insert_with(|| VirtualHost {
-                    name: format!("{shown}:{port}"),
-                    domains: domains(&shown),
-                    include_request_attempt_count: true,
-                    ..Default::default()
-                });
-                entry.routes.extend(route::of_virtual_service(&caller, object, service, port));
-            }
+impl<'a> Scene<'a> {
+    /// For whom routes of a Gateway are made.
+    fn caller<'b>(&'b self, attached: &'b Attached<'a>) -> super::route::Caller<'b> {
+        super::route::Caller {
+            world: self.world,
+            namespace: &self.proxy.namespace,
+            labels: &self.proxy.labels,
+            gateway: &attached.name,
         }
     }
-    hosts.into_values().collect()
 }
 
-/// The narrower of a virtual service's host and a server's hosts, where they meet.
-fn common(host: &str, server: &Server) -> Option<String> {
-    let mut found = server.hosts.iter().filter_map(|wanted| {
-        let wanted = &wanted.host.value;
-        if covers(wanted, host) { Some(host.to_owned()) } else { covers(host, wanted).then(|| wanted.clone()) }
-    });
-    found.next()
-}
-
-fn domains(host: &str) -> Vec<String> {
-    if host == "*" || host.starts_with('*') {
-        return vec![host.to_owned()];
-    }
-    vec![host.to_owned(), format!("{host}:*")]
-}
+#[cfg(test)]
+mod tests;

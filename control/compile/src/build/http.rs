@@ -103,10 +103,12 @@ fn filter(name: &str, config: Any) -> HttpFilter {
 
 /// Looks for TLS and for HTTP before a chain is chosen.
 pub(super) fn inspectors() -> Vec<ListenerFilter> {
-    vec![
-        listener_filter("envoy.filters.listener.tls_inspector", pack_any(TlsInspector::default())),
-        listener_filter("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default())),
-    ]
+    vec![tls_inspector(), listener_filter("envoy.filters.listener.http_inspector", pack_any(HttpInspector::default()))]
+}
+
+/// Looks for TLS and the server name that it asks for.
+pub(super) fn tls_inspector() -> ListenerFilter {
+    listener_filter("envoy.filters.listener.tls_inspector", pack_any(TlsInspector::default()))
 }
 
 /// Asks the kernel where a redirected connection was going, and keeps the connection on this listener.
@@ -114,7 +116,7 @@ pub(super) fn original_dst() -> ListenerFilter {
     listener_filter("envoy.filters.listener.original_dst", pack_any(OriginalDst::default()))
 }
 
-fn listener_filter(name: &str, config: Any) -> ListenerFilter {
+pub(super) fn listener_filter(name: &str, config: Any) -> ListenerFilter {
     ListenerFilter {
         name: name.to_owned(),
         config_type: Some(ListenerConfig::TypedConfig(config)),

@@ -267,7 +267,7 @@ fn split(caller: &Caller<'_>, object: &Object, route: &[WeightedDestination], po
 }
 
 /// Host and port of a destination: its own port, the service's only one, or the port that was asked for.
-fn target(caller: &Caller<'_>, object: &Object, destination: &Destination, port: u16) -> (String, u16) {
+pub(super) fn target(caller: &Caller<'_>, object: &Object, destination: &Destination, port: u16) -> (String, u16) {
     let host = caller.world.resolve(&destination.host.value, &object.key.namespace);
     let service = caller.world.registry().service(&host);
     let only = service.and_then(|service| match service.ports.as_slice() {
@@ -465,7 +465,7 @@ fn regex(pattern: &str) -> RegexMatcher {
     RegexMatcher { regex: pattern.to_owned(), ..Default::default() }
 }
 
-fn prefix(value: &str) -> RouteMatch {
+pub(super) fn prefix(value: &str) -> RouteMatch {
     RouteMatch { path_specifier: Some(PathSpecifier::Prefix(value.to_owned())), ..Default::default() }
 }
 

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use orrery_api::Labels;
 
 use super::*;
-use crate::proxy::{Interception, ProxyKind, Secrets};
+use crate::proxy::{Interception, Proof, ProxyKind, Secrets};
 use crate::settings::Settings;
 
 const WORKLOADS: &str = r"
@@ -73,6 +73,7 @@ fn proxy(interception: Interception) -> Proxy {
         interception,
         app_address: Some([127, 2, 0, 13].into()),
         secrets: Secrets::Stream,
+        proof: Proof::Proved,
     }
 }
 

@@ -4,7 +4,7 @@ use rand::{Rng, SeedableRng};
 
 use super::*;
 use crate::compile::compile;
-use crate::proxy::{Interception, Secrets};
+use crate::proxy::{Interception, Proof, Secrets};
 use crate::scatter::object;
 use crate::settings::Settings;
 
@@ -21,6 +21,7 @@ fn proxies() -> Vec<Proxy> {
         interception,
         app_address: Some([127, 0, 0, octet].into()),
         secrets: Secrets::Stream,
+        proof: Proof::Proved,
     };
     use Interception::{None, Redirect};
     use ProxyKind::{Router, Sidecar};

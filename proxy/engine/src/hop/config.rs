@@ -11,8 +11,9 @@ use orrery_core::cluster::{
     Transport, TransportMatch, UpstreamProtocol, UpstreamTls,
 };
 use orrery_core::listener::{
-    Binding, ClientCertificate, Codec, Direction, DownstreamTls, FilterChain, FilterChainMatch, ForwardedFor,
-    HttpConnectionManager, Inspection, Listener, NetworkFilter, OriginalDst, RouteSource, TcpProxy, Tracing, Upgrades,
+    Binding, ClientCertificate, ClientTrust, Codec, Direction, DownstreamTls, FilterChain, FilterChainMatch,
+    ForwardedFor, HttpConnectionManager, Inspection, Listener, NetworkFilter, OriginalDst, RouteSource, TcpProxy,
+    TlsVersions, Tracing, Upgrades,
 };
 use orrery_core::names::ClusterName;
 use orrery_core::retry::{RetryOn, RetryPolicy};
@@ -73,7 +74,7 @@ fn add_secrets(snapshot: &mut Snapshot, folder: &Path) -> Result<(), HopError> {
         let (chain, key) = (read(&format!("{side}.pem"))?.into(), PrivateKeyPem::new(read(&format!("{side}.key"))?));
         add(side, SecretContent::Certificate { chain, key });
     }
-    add("ROOTCA", SecretContent::Roots { bundle: read("ca.pem")?.into() });
+    add("ROOTCA", SecretContent::Roots { bundle: read("ca.pem")?.into(), revoked: None });
     Ok(())
 }
 
@@ -212,7 +213,9 @@ fn listener(config: &HopConfig, hosts: Vec<Arc<VirtualHost>>) -> Listener {
     let tls = match config.tls_in {
         HopTlsIn::None => None,
         HopTlsIn::Server => Some(ClientCertificate::NotAsked),
-        HopTlsIn::Mutual => Some(ClientCertificate::Required { roots: "ROOTCA".into() }),
+        HopTlsIn::Mutual => {
+            Some(ClientCertificate::Required(ClientTrust { roots: "ROOTCA".into(), names: Vec::new() }))
+        }
     };
     let h2 = config.mode == HopMode::H2 || config.proto_in == HopProtocol::H2;
     let alpn: Vec<Box<str>> = match config.mode {
@@ -222,7 +225,13 @@ fn listener(config: &HopConfig, hosts: Vec<Arc<VirtualHost>>) -> Listener {
     let chain = FilterChain {
         name: "hop".into(),
         matches: FilterChainMatch::default(),
-        tls: tls.map(|client| DownstreamTls { certificate: "server".into(), client, alpn }),
+        tls: tls.map(|client| DownstreamTls {
+            certificates: vec!["server".into()],
+            client,
+            alpn,
+            versions: TlsVersions::Both,
+            cipher_suites: Vec::new(),
+        }),
         filter: match config.mode {
             HopMode::Tcp => NetworkFilter::Tcp(Arc::new(TcpProxy {
                 stat_prefix: "hop".into(),

@@ -4,6 +4,7 @@
 
 mod connections;
 mod cors;
+mod datagrams;
 mod faults;
 mod framing;
 mod harness;

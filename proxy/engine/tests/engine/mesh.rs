@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use orrery_core::cluster::{SanMatch, Transport, TransportMatch, UpstreamTls};
 use orrery_core::listener::{
-    ClientCertificate, Direction, DownstreamTls, FilterChain, FilterChainMatch, NetworkFilter, Tracing,
-    TransportProtocol,
+    ClientCertificate, ClientTrust, Direction, DownstreamTls, FilterChain, FilterChainMatch, NetworkFilter,
+    TlsVersions, Tracing, TransportProtocol,
 };
 use orrery_core::secret::{PrivateKeyPem, Secret, SecretContent};
 use orrery_core::snapshot::Snapshot;
@@ -41,7 +41,8 @@ impl Authority {
             chain: certificate.pem().into(),
             key: PrivateKeyPem::new(key.serialize_pem()),
         };
-        for (name, content) in [("default", content), ("ROOTCA", SecretContent::Roots { bundle: self.0.pem().into() })]
+        for (name, content) in
+            [("default", content), ("ROOTCA", SecretContent::Roots { bundle: self.0.pem().into(), revoked: None })]
         {
             snapshot.secrets.insert(name.into(), Arc::new(Secret { name: name.into(), content }));
         }
@@ -59,9 +60,11 @@ fn mutual(filter: NetworkFilter) -> FilterChain {
             ..FilterChainMatch::default()
         },
         tls: Some(DownstreamTls {
-            certificate: "default".into(),
-            client: ClientCertificate::Required { roots: "ROOTCA".into() },
+            certificates: vec!["default".into()],
+            client: ClientCertificate::Required(ClientTrust { roots: "ROOTCA".into(), names: Vec::new() }),
             alpn: ["istio-peer-exchange", "h2", "http/1.1"].map(Into::into).into(),
+            versions: TlsVersions::Both,
+            cipher_suites: Vec::new(),
         }),
         ..chain(filter)
     }

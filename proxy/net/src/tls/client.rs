@@ -50,6 +50,9 @@ pub struct Connector {
 
 impl Connector {
     pub fn new(settings: &ClientSettings<'_>) -> Result<Self, TlsError> {
+        if settings.roots.is_some_and(|roots| !roots.revoked.is_empty()) {
+            return Err(TlsError::RevokedServers);
+        }
         let algorithms = provider().signature_verification_algorithms;
         let trust = settings.roots.map(|roots| Trust { roots: roots.clone(), names: settings.names.to_vec() });
         let builder = ClientConfig::builder_with_provider(provider())
@@ -109,7 +112,13 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         let Some(trust) = &self.trust else { return Ok(ServerCertVerified::assertion()) };
         let parsed = ParsedCertificate::try_from(leaf)?;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &trust.roots.0, intermediates, now, self.algorithms.all)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &trust.roots.store,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )?;
         if trust.names.is_empty() || has_name(leaf, &parsed, &trust.names) {
             return Ok(ServerCertVerified::assertion());
         }
@@ -139,7 +148,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn has_name(leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>, names: &[SubjectName]) -> bool {
+pub(super) fn has_name(leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>, names: &[SubjectName]) -> bool {
     let Ok(certificate) = webpki::EndEntityCert::try_from(leaf) else { return false };
     names.iter().any(|name| match name {
         SubjectName::Uri(wanted) => certificate.valid_uri_names().any(|uri| uri == &**wanted),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::{TlsError, provider};
@@ -21,7 +21,10 @@ pub struct Identity {
 
 /// Certificates that others' chains must end in.
 #[derive(Clone, Debug)]
-pub struct Roots(pub(super) Arc<RootCertStore>);
+pub struct Roots {
+    pub(super) store: Arc<RootCertStore>,
+    pub(super) revoked: Arc<[CertificateRevocationListDer<'static>]>,
+}
 
 /// What a peer's certificate says of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +73,19 @@ impl Roots {
         if added == 0 {
             return Err(TlsError::Roots("none of its certificates can be a trust anchor".into()));
         }
-        Ok(Self(Arc::new(store)))
+        Ok(Self { store: Arc::new(store), revoked: Arc::from([]) })
+    }
+
+    /// The same roots, without the certificates that these lists (PEM) revoke.
+    pub fn without(self, revoked: Option<&str>) -> Result<Self, TlsError> {
+        let Some(lists) = revoked else { return Ok(self) };
+        let lists: Vec<_> = CertificateRevocationListDer::pem_slice_iter(lists.as_bytes())
+            .collect::<Result<_, _>>()
+            .map_err(|error| TlsError::Revoked(error.to_string()))?;
+        if lists.is_empty() {
+            return Err(TlsError::Revoked("there is none".into()));
+        }
+        Ok(Self { revoked: lists.into(), ..self })
     }
 }
 

@@ -37,8 +37,10 @@ pub(super) fn manager(mut manager: pb::HttpConnectionManager) -> Result<HttpConn
         Ok(CodecType::Http2) => Codec::Http2,
         Ok(CodecType::Http3) | Err(_) => return refuse("codec_type", "this proxy does not support it"),
     };
+    let trusted_hops = take(&mut manager.xff_num_trusted_hops);
+    let keep_request_id = take(&mut manager.preserve_external_request_id);
     let forwarded_for = match flag(manager.use_remote_address.take(), false) {
-        true => ForwardedFor::UseRemoteAddress,
+        true => ForwardedFor::UseRemoteAddress { trusted_hops, keep_request_id },
         false => ForwardedFor::Trust,
     };
     let Filters { fault: fault_filter, cors: cors_filter } = http_filters(&mut manager)?;
@@ -138,9 +140,7 @@ fn ignore_harmless(manager: &mut pb::HttpConnectionManager) -> Result<()> {
     manager.server_header_transformation = 0;
     manager.path_with_escaped_slashes_action = 0;
     manager.stream_error_on_invalid_http_message = None;
-    manager.preserve_external_request_id = false;
     manager.always_set_request_id_in_response = false;
-    manager.xff_num_trusted_hops = 0;
     manager.request_id_extension = None;
     manager.proxy_100_continue = false;
     duration(manager.drain_timeout.take())?;

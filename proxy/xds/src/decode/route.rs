@@ -3,14 +3,20 @@
 use std::mem::take;
 use std::sync::Arc;
 
+use ::http::StatusCode;
+
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
+use envoy_types::pb::envoy::config::route::v3::virtual_host::TlsRequirementType;
 use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy as CorsMessage;
 use envoy_types::pb::envoy::extensions::filters::http::fault::v3::HttpFault;
 use envoy_types::pb::google::protobuf::Any;
 use orrery_core::cors::CorsPolicy;
 use orrery_core::fault::Fault;
-use orrery_core::route::{DomainIndex, PathMatch, Route, RouteMatch, RouteTable, VirtualHost};
+use orrery_core::matching::{HeaderMatch, StringMatch, ValueMatch};
+use orrery_core::route::{
+    DomainIndex, HeaderOps, PathMatch, Redirect, Route, RouteAction, RouteMatch, RouteTable, VirtualHost,
+};
 
 use super::plain::{flag, header_ops, origin, runtime_fraction};
 use super::{Result, Within, cors, fault, matcher, nothing_left, refuse, route_action, unpack};
@@ -52,7 +58,14 @@ fn virtual_host(mut host: pb::VirtualHost) -> Result<VirtualHost> {
         let place = format!("routes[{at}]");
         route(one).map(Arc::new).within(&place)
     });
-    let routes = routes.collect::<Result<_>>()?;
+    let mut routes: Vec<Arc<Route>> = routes.collect::<Result<_>>()?;
+    match TlsRequirementType::try_from(take(&mut host.require_tls)) {
+        Ok(TlsRequirementType::None) => {}
+        Ok(TlsRequirementType::All) => routes.insert(0, Arc::new(to_https())),
+        Ok(TlsRequirementType::ExternalOnly) | Err(_) => {
+            return refuse("require_tls", "this proxy does not support it");
+        }
+    }
     let ops = header_ops(
         take(&mut host.request_headers_to_add),
         take(&mut host.request_headers_to_remove),
@@ -69,6 +82,40 @@ fn virtual_host(mut host: pb::VirtualHost) -> Result<VirtualHost> {
     host.metadata = None;
     nothing_left(&host)?;
     Ok(decoded)
+}
+
+/// Where TLS is required, requests without it are sent to the same place with it.
+fn to_https() -> Route {
+    let plain = HeaderMatch {
+        name: ":scheme".into(),
+        condition: ValueMatch::Value(StringMatch::Exact { value: "http".into(), ignore_case: false }),
+        invert: false,
+        missing_as_empty: false,
+    };
+    let redirect = Redirect {
+        scheme: Some("https".into()),
+        host: None,
+        port: None,
+        path: None,
+        status: StatusCode::MOVED_PERMANENTLY,
+        strip_query: false,
+    };
+    Route {
+        name: "https redirect".into(),
+        matches: RouteMatch {
+            path: PathMatch::Prefix { value: "".into(), case_sensitive: true },
+            headers: vec![plain],
+            query: Vec::new(),
+            share: None,
+            grpc_only: false,
+        },
+        action: RouteAction::Redirect(redirect),
+        header_ops: HeaderOps::default(),
+        fault: None,
+        cors: None,
+        origin: None,
+        operation: None,
+    }
 }
 
 fn route(mut route: pb::Route) -> Result<Route> {

@@ -20,8 +20,9 @@ pub(crate) fn secret(secret: pb::Secret) -> Result<Secret> {
         Some(Type::ValidationContext(mut context)) => {
             let bundle = text(context.trusted_ca.take()).within("trusted_ca")?;
             take(&mut context.match_typed_subject_alt_names);
+            let revoked = context.crl.take().map(|crl| text(Some(crl))).transpose().within("crl")?;
             nothing_left(&context)?;
-            SecretContent::Roots { bundle: bundle.into() }
+            SecretContent::Roots { bundle: bundle.into(), revoked: revoked.map(Into::into) }
         }
         Some(Type::SessionTicketKeys(_) | Type::GenericSecret(_)) | None => {
             return refuse("type", "only certificates and validation contexts are supported");

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use orrery_core::forward::pick_cluster;
-use orrery_core::listener::{ClientCertificate, FilterChain, NetworkFilter, TcpProxy};
+use orrery_core::listener::{FilterChain, NetworkFilter, TcpProxy};
 
 use super::connection;
+use super::trust::client_is_let_in;
 use super::{CoreProxy, http, upstream};
 use crate::answer::{Answer, End};
 use crate::call::{http_tls, tcp_tls};
-use crate::case::{Call, Outcome, Protocol, Request, Scheme, Tcp, Tls};
+use crate::case::{Call, Outcome, Protocol, Request, Scheme, Tcp, Tls, Udp};
 use crate::client_hello::client_hello;
 use crate::cluster::Cluster;
 
@@ -25,7 +26,7 @@ pub(super) fn call(proxy: &mut CoreProxy, cluster: &mut Cluster, call: &Call, tu
     match (&call.request, &call.tcp, &call.udp) {
         (Some(request), None, None) => requested(proxy, cluster, call, request, turn),
         (None, Some(tcp), None) => connected(proxy, cluster, tcp, turn),
-        (None, None, Some(_)) => Err("datagrams are not decided by the core yet".to_owned()),
+        (None, None, Some(udp)) => Ok(datagram(proxy, cluster, udp)),
         _ => Err("a call is either a request, or tcp, or udp".to_owned()),
     }
 }
@@ -48,7 +49,7 @@ fn requested(
         Protocol::Http1 | Protocol::Websocket => b"GET / HTTP/1.1\r\n",
         Protocol::H2 | Protocol::Grpc => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     };
-    let chain = match arrive(proxy, destination, tls.as_ref(), plain, &mut path) {
+    let chain = match arrive(proxy, cluster, destination, tls.as_ref(), plain, &mut path) {
         Ok(chain) => chain,
         Err(outcome) => return Ok(Answer::failed(outcome, path)),
     };
@@ -73,7 +74,7 @@ fn connected(proxy: &mut CoreProxy, cluster: &mut Cluster, tcp: &Tcp, turn: Turn
     let target = tcp.to.as_deref().or_else(|| tls.as_ref()?.sni.as_deref()).map(str::to_owned);
     let destination = proxy.destination(cluster, target.as_deref(), tcp.port);
     let mut path = Vec::new();
-    let chain = match arrive(proxy, destination, tls.as_ref(), b"\0opaque", &mut path) {
+    let chain = match arrive(proxy, cluster, destination, tls.as_ref(), b"\0opaque", &mut path) {
         Ok(chain) => chain,
         Err(outcome) => return Ok(Answer::failed(outcome, path)),
     };
@@ -87,6 +88,22 @@ fn connected(proxy: &mut CoreProxy, cluster: &mut Cluster, tcp: &Tcp, turn: Turn
         return Ok(Answer::failed(Outcome::TlsError, path));
     }
     Ok(opaque(proxy, cluster, &to, destination, tls.as_ref().filter(|_| !ended_here), turn, path))
+}
+
+/// A datagram to an endpoint of its listener's cluster.
+fn datagram(proxy: &mut CoreProxy, cluster: &mut Cluster, udp: &Udp) -> Answer {
+    let destination = proxy.destination(cluster, None, udp.port);
+    let mut path = Vec::new();
+    let Some(listener) = proxy.snapshot.datagram_listeners.values().find(|one| one.address == destination).cloned()
+    else {
+        path.push(format!("no listener for datagrams at {destination}"));
+        return Answer::failed(Outcome::Timeout, path);
+    };
+    path.push(format!("listener {}", listener.name));
+    match upstream::receive(proxy, cluster, &listener.cluster, destination, None, None, &mut path) {
+        Ok(received) => Answer { end: Some(End::Echo), attempts: vec![received], path, ..Answer::default() },
+        Err(_) => Answer::failed(Outcome::Timeout, path),
+    }
 }
 
 /// Bytes to the endpoint of a TCP proxy; `through` is the client's own TLS, as the backend sees it.
@@ -112,6 +129,7 @@ pub(super) fn opaque(
 
 fn arrive(
     proxy: &CoreProxy,
+    cluster: &Cluster,
     destination: SocketAddr,
     tls: Option<&Tls>,
     plain: &[u8],
@@ -120,19 +138,7 @@ fn arrive(
     let hello = tls.map(client_hello);
     let chain = connection::take(proxy, destination, hello.as_deref().unwrap_or(plain), path)?;
     if let Some(tls) = tls {
-        client_is_let_in(&chain, tls, path)?;
+        client_is_let_in(&proxy.snapshot, cluster, &chain, tls, path)?;
     }
     Ok(chain)
-}
-
-/// Whether the chain has a client without a certificate.
-fn client_is_let_in(chain: &FilterChain, tls: &Tls, path: &mut Vec<String>) -> Result<(), Outcome> {
-    match chain.tls.as_ref().map(|settings| &settings.client) {
-        Some(ClientCertificate::Required { .. }) if tls.certificate.is_none() => {
-            path.push("a client certificate is required".to_owned());
-            Err(Outcome::TlsError)
-        }
-        Some(ClientCertificate::Required { .. } | ClientCertificate::Optional { .. } | ClientCertificate::NotAsked)
-        | None => Ok(()),
-    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::header::HOST;
 use http::request::Parts;
 use orrery_core::decide::{Action, Decided, Draws, decide};
+use orrery_core::edge::{self, Arrival};
 use orrery_core::forward::hash_key;
 use orrery_core::listener::{HttpConnectionManager, TcpProxy};
 use orrery_core::matching::RequestView;
@@ -51,7 +52,8 @@ pub(super) fn request(
         return Ok(refused(Reject::NoRoute, grpc, path));
     };
     path.push(format!("route configuration {}", table.name));
-    let scheme = if client.encrypted { "https" } else { "http" };
+    edge::clean(&mut parts.headers, manager.forwarded_for, Arrival { peer: CLIENT, tls: client.encrypted });
+    let scheme = edge::scheme(&parts.headers, client.encrypted);
     let decided = match decide(manager, &table, &view(&parts, scheme), draws(turn)) {
         Ok(decided) => decided,
         Err(nothing) => {
