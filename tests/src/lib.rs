@@ -8,5 +8,6 @@ pub mod demo;
 pub mod events;
 pub mod eventually;
 pub mod http;
+pub mod kubernetes;
 pub mod prometheus;
 pub mod tools;

@@ -29,3 +29,21 @@ pub fn corpus(path: &str) -> PathBuf {
     assert!(file.exists(), "{} is missing: the corpus of reference inputs belongs beside the checkout", file.display());
     file
 }
+
+/// A program that `tests/run` builds or installs for the tests alone.
+pub fn built(name: &str) -> PathBuf {
+    let folder = std::env::var_os("ORRERY_TEST_TOOLS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools"), PathBuf::from);
+    let path = folder.join(name);
+    assert!(path.is_file(), "{} is missing: run tests/run once, which makes it", path.display());
+    path
+}
+
+/// kubectl, wherever it is on the path.
+pub fn kubectl() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join("kubectl"))
+        .find(|file| file.is_file())
+        .unwrap_or_else(|| built("kubectl"))
+}
