@@ -191,7 +191,7 @@ impl State {
                 && namespace.is_none_or(|namespace| object.key.namespace == namespace)
                 && name.is_none_or(|name| object.key.name == name)
         };
-        self.world.objects().filter(matches).map(|object| object.raw.clone()).collect()
+        self.world.objects().filter(matches).map(|object| object.raw.to_value()).collect()
     }
 }
 

@@ -130,7 +130,7 @@ async fn measure(shape: Shape, changes: usize) -> Result<Figures> {
     let routes = routes.await?;
     let files = changed(&control, &mut fleet, shape, changes.min(20), "eds", |number| {
         let service = service(number + changes);
-        (shape.cluster(service), How::File(format!("changed-{number}.yaml"), shape.pod(service, shape.endpoints, true)))
+        (shape.cluster(service), How::File(format!("changed-{number}.yaml"), shape.pod(service, 1, false)))
     });
     let files = files.await?;
     let cpu_changes = control.cpu()? - cpu_start;

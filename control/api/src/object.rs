@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::config_map::ConfigMap;
 use crate::destination_rule::DestinationRule;
 use crate::gateway::Gateway;
@@ -15,6 +13,7 @@ use crate::kind::Kind;
 use crate::kubernetes::{Endpoints, Pod, Service};
 use crate::peer_authentication::PeerAuthentication;
 use crate::proxy_config::ProxyConfig;
+use crate::raw::Raw;
 use crate::secret::{self, Secret};
 use crate::selector::Labels;
 use crate::service_entry::{ServiceEntry, WorkloadEntry};
@@ -50,7 +49,7 @@ pub struct Object {
     /// The file that it came from.
     pub file: String,
     /// The document as it came, with its namespace filled in, and without what is secret: it can be shown.
-    pub raw: Value,
+    pub raw: Raw,
 }
 
 /// What an object says, by kind. Objects are few and live long, so the difference in size costs nothing.
@@ -93,12 +92,12 @@ impl Object {
 
     /// The document in YAML, whole: what is secret is in it, so it is for files that are kept safe, and never shown.
     pub fn to_yaml(&self) -> String {
-        let whole = match &self.spec {
-            Spec::Secret(secret) => &secret::with_data(&self.raw, secret),
-            _ => &self.raw,
-        };
+        let mut whole = self.raw.to_value();
+        if let Spec::Secret(secret) = &self.spec {
+            whole = secret::with_data(&whole, secret);
+        }
         // JSON is YAML too, and a value that came from YAML can always be written as one or the other.
-        serde_saphyr::to_string(whole).unwrap_or_else(|_| whole.to_string())
+        serde_saphyr::to_string(&whole).unwrap_or_else(|_| whole.to_string())
     }
 
     /// What a Secret keeps, which its document does not show.

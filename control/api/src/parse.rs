@@ -99,7 +99,7 @@ fn object(document: &Node, file: &str, default_namespace: &str) -> Result<Object
     let object = reader.fields().and_then(|fields| {
         let meta = fields.fields("metadata").map(metadata).unwrap_or_default();
         let spec = spec(&head, fields)?;
-        Some(Object { key: head.key.clone(), meta, spec, file: file.to_owned(), raw: raw(document, &head.key) })
+        Some(Object { key: head.key.clone(), meta, spec, file: file.to_owned(), raw: raw(document, &head.key).into() })
     });
     let problems = subject.into_problems();
     match object {

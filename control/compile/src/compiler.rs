@@ -24,6 +24,7 @@ use crate::fact::{Fact, Touched};
 use crate::proxy::{Audience, Proxy, ProxyKind};
 use crate::world::World;
 use depends::{Depends, Unit};
+use table::Drafts;
 use view::View;
 
 /// A resource with its type and name.
@@ -72,6 +73,7 @@ pub struct Compiler {
 struct Shared {
     depends: Depends,
     clusters: BTreeMap<Arc<ClusterKey>, Clusters>,
+    drafts: Drafts,
     counts: Counts,
 }
 
@@ -292,7 +294,11 @@ impl Shared {
         self.counts.parts += 1;
         let ports = view.ports();
         let make = || build::part(world, &view.audience, host, &ports);
-        let (part, reads) = world.recorder().record(make);
+        let (made, reads) = world.recorder().record(make);
+        let part = made.map(|mut part| {
+            part.hosts = part.hosts.into_iter().map(|draft| self.drafts.share(draft)).collect();
+            part
+        });
         let unit = Unit::Part(id, Arc::clone(host));
         match &part {
             Some(_) => self.depends.set(unit, reads),
@@ -361,8 +367,12 @@ impl Shared {
                 continue;
             };
             self.counts.tables += 1;
-            let drafts = hosts.iter().filter_map(|(_, host)| view.parts.get(host)).flat_map(|part| &part.hosts);
-            let drafts = drafts.filter(|draft| draft.table == table);
+            let drafts = hosts
+                .iter()
+                .filter_map(|(_, host)| view.parts.get(host))
+                .flat_map(|part| &part.hosts)
+                .map(AsRef::as_ref);
+            let drafts = drafts.filter(|draft: &&Draft| draft.table == table);
             let make = || {
                 let (empty, last) = build::sidecar::table(world, &table);
                 table::compose(&empty, drafts, &last)

@@ -22,7 +22,7 @@ mod watch;
 const ENDPOINT_WAIT: Duration = Duration::from_millis(500);
 /// Bodies of one push, in bytes; what is left follows after the acknowledgement. So little is in memory for each of many
 /// clients at once.
-const PUSH_BYTES: usize = 256 * 1024;
+const PUSH_BYTES: usize = 64 * 1024;
 /// Most names that a client may subscribe to, per type.
 const MOST_NAMES: usize = 100_000;
 

@@ -97,7 +97,7 @@ fn names_and_namespaces() {
         parse("apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 80}]}\n", "f", "shop")
             .unwrap();
     assert_eq!(objects[0].key.to_string(), "Service/shop/a");
-    assert_eq!(objects[0].raw["metadata"]["namespace"], "shop");
+    assert_eq!(objects[0].raw.to_value()["metadata"]["namespace"], "shop");
 }
 
 fn sample(path: &str) -> String {

@@ -59,7 +59,7 @@ pub(super) fn part(world: &World, audience: &Audience, host: &str, ports: &BTree
         // Where nothing is redirected, the first port is meant by a host without one.
         let bare = audience.interception == Interception::Redirect || http.first() == Some(port);
         let host = virtual_host(&caller, service, *port, bare);
-        part.hosts.push(Draft::new(&table_name(audience.interception, *port), host));
+        part.hosts.push(Arc::new(Draft::new(&table_name(audience.interception, *port), host)));
     }
     if audience.interception == Interception::Redirect {
         part.listeners = tcp_listeners(&caller, service).placed(&[]);
@@ -218,7 +218,7 @@ fn unregistered(caller: &Caller<'_>, interception: Interception, host: &str, por
     for port in ports {
         let routes = route::of_virtual_service(caller, object, service, port);
         let virtual_host = named(host, &[host.to_owned()], port, true, routes);
-        part.hosts.push(Draft::new(&table_name(interception, port), virtual_host));
+        part.hosts.push(Arc::new(Draft::new(&table_name(interception, port), virtual_host)));
     }
     Some(part)
 }

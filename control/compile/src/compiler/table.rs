@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3::{RouteConfiguration, VirtualHost};
 use envoy_types::pb::google::protobuf::Any;
@@ -15,32 +16,72 @@ use crate::fingerprint::version;
 const VIRTUAL_HOSTS: u32 = 2;
 /// `VirtualHost.domains`.
 const DOMAINS: u32 = 2;
+/// Fewer virtual hosts than these are not looked through for what nobody has.
+const LEAST_PRUNED: usize = 1024;
 
 /// A virtual host of a table, encoded but for its domains: which of them it gets is decided in the table.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Draft {
     /// The table that it belongs to.
     pub(crate) table: Name,
     name: String,
-    domains: Vec<String>,
-    rest: Vec<u8>,
-    version: String,
+    domains: Vec<Box<str>>,
+    rest: Box<[u8]>,
+    version: Box<str>,
+}
+
+/// Virtual hosts that are alike in several views, kept once.
+#[derive(Debug, Default)]
+pub(super) struct Drafts {
+    known: HashSet<Arc<Draft>>,
+    /// When there are so many, those that nobody has any more are dropped.
+    prune_at: usize,
+}
+
+impl Drafts {
+    pub(super) fn share(&mut self, draft: Arc<Draft>) -> Arc<Draft> {
+        if let Some(known) = self.known.get(&draft) {
+            return Arc::clone(known);
+        }
+        if self.known.len() >= self.prune_at {
+            self.known.retain(|known| Arc::strong_count(known) > 1);
+            self.prune_at = (2 * self.known.len()).max(LEAST_PRUNED);
+        }
+        self.known.insert(Arc::clone(&draft));
+        draft
+    }
+}
+
+/// Equal when they make the same virtual host, in whatever order its map entries were encoded.
+impl PartialEq for Draft {
+    fn eq(&self, other: &Self) -> bool {
+        self.table == other.table
+            && self.name == other.name
+            && self.domains == other.domains
+            && self.version == other.version
+    }
+}
+
+impl Eq for Draft {}
+
+impl Hash for Draft {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.table, &self.name, &self.version).hash(state);
+    }
 }
 
 impl Draft {
     pub(crate) fn new(table: &str, mut host: VirtualHost) -> Self {
         // Proxies compare domains without regard of case, and refuse a whole table for one that is there twice.
-        let domains = std::mem::take(&mut host.domains).iter().map(|domain| domain.to_ascii_lowercase()).collect();
+        let domains = std::mem::take(&mut host.domains);
         let rest = host.encode_to_vec();
-        Self { table: table.into(), version: version(&rest), name: host.name, domains, rest }
-    }
-
-    /// Whether both make the same virtual host, in whatever order their map entries were encoded.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.table == other.table
-            && self.name == other.name
-            && self.domains == other.domains
-            && self.version == other.version
+        Self {
+            table: table.into(),
+            version: version(&rest).into(),
+            name: host.name,
+            domains: domains.iter().map(|domain| domain.to_ascii_lowercase().into_boxed_str()).collect(),
+            rest: rest.into(),
+        }
     }
 }
 
@@ -54,14 +95,14 @@ pub(super) fn compose<'a>(
     let mut taken: HashSet<&str> = HashSet::new();
     let mut hosts: Vec<(&Draft, Vec<&str>)> = Vec::new();
     for draft in drafts {
-        let domains = draft.domains.iter().map(String::as_str);
+        let domains = draft.domains.iter().map(AsRef::as_ref);
         let domains: Vec<&str> = domains.filter(|domain| taken.insert(domain)).collect();
         if !domains.is_empty() {
             hosts.push((draft, domains));
         }
     }
     hosts.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
-    let left: Vec<&str> = last.domains.iter().map(String::as_str).filter(|domain| !taken.contains(domain)).collect();
+    let left: Vec<&str> = last.domains.iter().map(AsRef::as_ref).filter(|domain| !taken.contains(domain)).collect();
     if !left.is_empty() {
         hosts.push((last, left));
     }

@@ -16,7 +16,7 @@ pub(crate) struct Part {
     /// The clusters that lead to it, which views share.
     pub(crate) clusters: Option<Arc<ClusterKey>>,
     /// Virtual hosts, each for its table.
-    pub(crate) hosts: Vec<Draft>,
+    pub(crate) hosts: Vec<Arc<Draft>>,
     /// Listeners of its own.
     pub(crate) listeners: Vec<Placed>,
     /// Ports on which requests for it come.
@@ -170,7 +170,7 @@ impl View {
     fn mark_tables(&mut self, last: Option<&Part>, next: &Part) {
         let none = Vec::new();
         let last = last.map_or(&none, |part| &part.hosts);
-        let known = |draft: &Draft, others: &[Draft]| others.iter().any(|other| other.is_same(draft));
+        let known = |draft: &Arc<Draft>, others: &[Arc<Draft>]| others.contains(draft);
         let differing = last.iter().filter(|draft| !known(draft, &next.hosts));
         let differing = differing.chain(next.hosts.iter().filter(|draft| !known(draft, last)));
         self.stale_tables.extend(differing.map(|draft| Arc::clone(&draft.table)));
