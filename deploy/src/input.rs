@@ -117,6 +117,12 @@ fn reference(document: &Value) -> anyhow::Result<Reference> {
     let metadata = &document["metadata"];
     let kind = text(&document["kind"]).context("a document has no kind")?;
     let name = text(&metadata["name"]).with_context(|| format!("a {kind} has no metadata.name"))?;
+    // Two kinds share this name; the group tells them apart.
+    let version = text(&document["apiVersion"]).unwrap_or_default();
+    let kind = match version.split_once('/') {
+        Some((group, _)) if kind == "Gateway" => format!("{kind}.{group}"),
+        Some(_) | None => kind,
+    };
     Ok(Reference { kind, namespace: text(&metadata["namespace"]), name })
 }
 

@@ -64,6 +64,7 @@ fn dependencies_between_crates_point_only_where_they_may() {
         ),
         ("proxy/core/", "orrery-net orrery-engine orrery-xds orrery-emit tokio"),
         ("control/compile/", "orrery-serve orrery-source orrery-emit tokio"),
+        ("control/gateway/", "orrery-compile orrery-serve orrery-source orrery-emit tokio"),
         ("telemetry/graph/", "orrery-store orrery-emit tokio"),
     ];
     let mut wrong = Vec::new();

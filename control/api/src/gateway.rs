@@ -34,7 +34,16 @@ pub enum GatewayOrigin {
         /// Credentials, as servers name them, that the listener may use wherever they are: in the Gateway's own
         /// namespace, or granted by a ReferenceGrant.
         granted: BTreeSet<String>,
+        /// Which proxies serve it: any of these; the selector has no part in it.
+        workloads: Vec<GatewayWorkloads>,
     },
+}
+
+/// Proxies of a Gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayWorkloads {
+    pub namespace: String,
+    pub labels: Labels,
 }
 
 /// One port that is listened on for some hosts.
@@ -93,6 +102,18 @@ impl ServerProtocol {
         match self {
             Self::Grpc | Self::Http | Self::Http2 => true,
             Self::Https | Self::Tcp | Self::Tls | Self::Udp => false,
+        }
+    }
+}
+
+impl Gateway {
+    /// Whether a proxy with these labels, in this namespace, serves it.
+    pub fn is_served_by(&self, namespace: &str, labels: &Labels) -> bool {
+        match &self.origin {
+            GatewayOrigin::Istio => self.selector.select(labels),
+            GatewayOrigin::GatewayApi { workloads, .. } => {
+                workloads.iter().any(|one| one.namespace == namespace && one.labels.select(labels))
+            }
         }
     }
 }

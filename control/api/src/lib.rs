@@ -38,7 +38,9 @@ pub use destination_rule::{
     TrafficPolicy,
 };
 pub use document::{Document, NoYaml, documents};
-pub use gateway::{Gateway, GatewayOrigin, Server, ServerHost, ServerProtocol, ServerTls, ServerTlsMode, TlsVersion};
+pub use gateway::{
+    Gateway, GatewayOrigin, GatewayWorkloads, Server, ServerHost, ServerProtocol, ServerTls, ServerTlsMode, TlsVersion,
+};
 pub use kind::{Kind, KindError};
 pub use kubernetes::{Endpoint, Endpoints, Pod, Service, ServicePort, TargetPort};
 pub use object::{Key, Meta, Object, Spec};
@@ -59,8 +61,8 @@ pub use telemetry::{
 };
 pub use virtual_service::{
     Abort, CorsPolicy, Delegate, Destination, Fault, FixedDelay, HeaderOperations, HttpMatch, HttpRoute, L4Match,
-    Mirror, Redirect, RedirectPort, Retries, Rewrite, StringMatch, TcpRoute, TlsMatch, TlsRoute, VirtualService,
-    WeightedDestination,
+    Mirror, Redirect, RedirectPort, Retries, Rewrite, RouteSemantics, StringMatch, TcpRoute, TlsMatch, TlsRoute,
+    VirtualService, WeightedDestination,
 };
 pub use visibility::ExportTo;
 pub use workload_group::WorkloadGroup;

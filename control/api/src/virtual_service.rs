@@ -31,6 +31,17 @@ pub struct VirtualService {
     pub tls: Vec<TlsRoute>,
     pub tcp: Vec<TcpRoute>,
     pub export_to: ExportTo,
+    pub semantics: RouteSemantics,
+}
+
+/// Whose rules routes follow where Istio and Gateway API differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteSemantics {
+    #[default]
+    Istio,
+    /// Prefixes of paths are taken element by element, a missing destination is answered with 500, and of routes for
+    /// one service those of the caller's own namespace come first.
+    GatewayApi,
 }
 
 /// One HTTP route.
@@ -52,6 +63,9 @@ pub struct HttpRoute {
     pub cors: Option<CorsPolicy>,
     /// Another VirtualService whose routes take this one's place.
     pub delegate: Option<Delegate>,
+    /// The share of the requests that match, as parts of a whole; others go on to the next route. Of routes behind each
+    /// other one random number decides for all. `None`: all.
+    pub share: Option<(u64, u64)>,
 }
 
 /// A VirtualService without hosts that has the rest of a route.
@@ -278,6 +292,7 @@ pub(crate) fn read(spec: Fields<'_>) -> Option<VirtualService> {
         tls: spec.list("tls").iter().filter_map(l4::tls_route).collect(),
         tcp: spec.list("tcp").iter().filter_map(l4::tcp_route).collect(),
         export_to: export_to(&spec),
+        semantics: RouteSemantics::Istio,
     };
     let no_l4 = service.tcp.is_empty() && service.tls.is_empty();
     let delegated = service.gateways.is_empty() && no_l4 && !service.http.is_empty();

@@ -95,6 +95,7 @@ fn merge(root: &HttpRoute, leaf: &HttpRoute) -> Option<HttpRoute> {
         headers: headers.clone(),
         cors: leaf.cors.clone().or_else(|| root.cors.clone()),
         delegate: None,
+        share: leaf.share.or(root.share),
     })
 }
 

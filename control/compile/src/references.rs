@@ -38,7 +38,7 @@ pub fn validate_references<'a>(world: &World, objects: impl IntoIterator<Item = 
             Spec::Gateway(gateway) => {
                 let selects = world.objects().any(|other| {
                     matches!(other.spec, Spec::Pod(_) | Spec::WorkloadEntry(_))
-                        && gateway.selector.select(&other.meta.labels)
+                        && gateway.is_served_by(&other.key.namespace, &other.meta.labels)
                 });
                 if !selects {
                     let place = Place { line: 1, column: 1, field: "spec.selector".to_owned() };

@@ -13,8 +13,10 @@ use crate::names::resolve;
 use crate::registry::Registry;
 use crate::settings::Settings;
 
+mod derived;
 mod members;
 
+use derived::DerivedObjects;
 pub(crate) use members::Members;
 
 /// The configuration of the mesh.
@@ -31,6 +33,7 @@ pub struct World {
     before: Registry,
     stale: BTreeSet<String>,
     changes: Changes,
+    derived: DerivedObjects,
 }
 
 /// What changed since somebody asked last.
@@ -56,6 +59,7 @@ impl World {
             before: empty.clone(),
             stale: BTreeSet::new(),
             changes: Changes { touched: Touched::default(), hosts: BTreeSet::new(), since: empty },
+            derived: DerivedObjects::default(),
             recorder,
         }
     }
@@ -71,12 +75,14 @@ impl World {
 
     /// Puts an object in; the one that it replaces.
     pub fn apply(&mut self, object: impl Into<Arc<Object>>) -> Option<Arc<Object>> {
-        let object = object.into();
+        let object = self.with_generation(object.into());
+        self.derived.note(&object.key);
         self.replace(&object.key, Some(Arc::clone(&object)))
     }
 
     /// Takes an object out.
     pub fn delete(&mut self, key: &Key) -> Option<Arc<Object>> {
+        self.derived.note(key);
         self.replace(key, None)
     }
 
@@ -144,15 +150,15 @@ impl World {
         self.objects.get(key)
     }
 
-    /// All objects in the order of their keys.
+    /// All objects that were given, in the order of their keys.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         for kind in Kind::ALL.iter().copied() {
             self.recorder.note(|| Fact::Kind(kind));
         }
-        self.objects.values().map(Arc::as_ref)
+        self.objects.values().map(Arc::as_ref).filter(|object| !self.is_derived(&object.key))
     }
 
-    /// Objects of a kind.
+    /// Objects of a kind, derived ones too.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Object> {
         self.recorder.note(|| Fact::Kind(kind));
         let first = Key { kind, namespace: String::new(), name: String::new() };
@@ -191,6 +197,7 @@ impl World {
 
     /// What changed since this was asked last.
     pub(crate) fn take_touched(&mut self) -> Touched {
+        self.settle();
         let now = self.registry().clone();
         let mut touched = std::mem::take(&mut self.changes.touched);
         for host in std::mem::take(&mut self.changes.hosts) {

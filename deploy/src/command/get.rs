@@ -11,6 +11,9 @@ use crate::mesh::Mesh;
 use crate::print;
 use crate::table::Table;
 
+/// Group of the Gateway that is not Istio's.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
 pub(super) async fn run(arguments: GetArgs) -> anyhow::Result<ExitCode> {
     let mesh = Mesh::find(&arguments.mesh)?;
     let kind = arguments.kind.as_deref().map(kinds::canonical);
@@ -42,11 +45,20 @@ fn show(objects: Vec<Value>, output: Output) -> anyhow::Result<()> {
             for object in &objects {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let metadata = &object["metadata"];
-                let names = [&object["kind"], &metadata["namespace"], &metadata["name"]].map(text);
-                table.row(names.into_iter().chain([details(object)]).collect());
+                let names = [&metadata["namespace"], &metadata["name"]].map(text);
+                table.row([kind(object)].into_iter().chain(names).chain([details(object)]).collect());
             }
             print::data(&table.render())
         }
+    }
+}
+
+/// The kind, with its group where two kinds share a name.
+fn kind(object: &Value) -> String {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    match object["apiVersion"].as_str().unwrap_or_default().split_once('/') {
+        Some((GATEWAY_API, _)) if kind == "Gateway" => format!("{kind}.{GATEWAY_API}"),
+        Some(_) | None => kind.to_owned(),
     }
 }
 
@@ -66,7 +78,17 @@ fn details(object: &Value) -> String {
         ],
         "ServiceEntry" => vec![named("hosts", list(&spec["hosts"]))],
         "Service" => vec![named("ports", names(&spec["ports"], "port"))],
-        "Gateway" => vec![named("servers", ports(&spec["servers"]))],
+        "Gateway" => vec![
+            named("servers", ports(&spec["servers"])),
+            named("class", spec["gatewayClassName"].as_str().unwrap_or_default().to_owned()),
+            named("listeners", names(&spec["listeners"], "name")),
+        ],
+        "GatewayClass" => vec![named("controller", spec["controllerName"].as_str().unwrap_or_default().to_owned())],
+        "ListenerSet" => vec![named("listeners", names(&spec["listeners"], "name"))],
+        "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute" => {
+            vec![named("hosts", list(&spec["hostnames"])), named("parents", names(&spec["parentRefs"], "name"))]
+        }
+        "BackendTLSPolicy" => vec![named("targets", names(&spec["targetRefs"], "name"))],
         "PeerAuthentication" => vec![named("mtls", spec["mtls"]["mode"].as_str().unwrap_or("UNSET").to_owned())],
         "Pod" => vec![named("ip", object["status"]["podIP"].as_str().unwrap_or_default().to_owned())],
         "WorkloadEntry" => vec![named("address", spec["address"].as_str().unwrap_or_default().to_owned())],
@@ -109,9 +131,27 @@ mod tests {
                 json!({"kind": "Gateway", "spec": {"servers": [{"port": {"number": 80, "protocol": "HTTP"}}]}}),
                 "servers=80/HTTP",
             ),
+            (
+                json!({"kind": "Gateway", "spec": {"gatewayClassName": "orrery", "listeners": [{"name": "a"}]}}),
+                "class=orrery listeners=a",
+            ),
+            (
+                json!({"kind": "HTTPRoute", "spec": {"hostnames": ["a"], "parentRefs": [{"name": "gw"}]}}),
+                "hosts=a parents=gw",
+            ),
             (json!({"kind": "ServiceAccount"}), ""),
         ] {
             assert_eq!(details(&object), expected);
+        }
+    }
+
+    #[test]
+    fn gateways_are_told_apart() {
+        for (version, expected) in [
+            ("networking.istio.io/v1", "Gateway"),
+            ("gateway.networking.k8s.io/v1", "Gateway.gateway.networking.k8s.io"),
+        ] {
+            assert_eq!(kind(&json!({"apiVersion": version, "kind": "Gateway"})), expected);
         }
     }
 }

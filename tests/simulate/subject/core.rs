@@ -93,6 +93,7 @@ impl Subject for CoreSubject {
                 }
             }
         }
+        self.world.settle();
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
@@ -116,8 +117,8 @@ impl Subject for CoreSubject {
     }
 
     fn status(&mut self, key: &ObjectRef) -> Result<Option<Value>, String> {
-        let (document, _) = self.known.get(key).ok_or_else(|| format!("there is no {key}"))?;
-        Ok(document.get("status").cloned())
+        let (_, key) = self.known.get(key).ok_or_else(|| format!("there is no {key}"))?;
+        Ok(self.world.status(key))
     }
 }
 

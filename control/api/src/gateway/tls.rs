@@ -22,6 +22,8 @@ pub struct ServerTls {
     pub cipher_suites: Vec<String>,
     /// Names of which a client certificate must have one; empty: any.
     pub subject_alt_names: Vec<String>,
+    /// Clients whose certificate cannot be verified are let in (`insecureSkipVerify`).
+    pub accept_untrusted: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +69,7 @@ const CIPHER_SUITES: [&str; 6] = [
 /// Most certificates of one server: RSA, ECDSA and one to come, and some more.
 const MOST_CREDENTIALS: usize = 8;
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "mode",
     "credentialName",
     "credentialNames",
@@ -77,6 +79,7 @@ const FIELDS: [&str; 9] = [
     "maxProtocolVersion",
     "cipherSuites",
     "subjectAltNames",
+    "insecureSkipVerify",
 ];
 
 pub(super) fn read(reader: &Reader<'_>) -> Option<ServerTls> {
@@ -89,6 +92,7 @@ pub(super) fn read(reader: &Reader<'_>) -> Option<ServerTls> {
         versions: (version(&fields, "minProtocolVersion"), version(&fields, "maxProtocolVersion")),
         cipher_suites: cipher_suites(&fields),
         subject_alt_names: fields.texts("subjectAltNames").into_iter().map(|name| name.value).collect(),
+        accept_untrusted: fields.take("insecureSkipVerify").and_then(|flag| flag.flag()).unwrap_or(false),
     };
     for file in ["serverCertificate", "privateKey", "caCertificates", "caCrl"] {
         if let Some(reader) = fields.take(file) {

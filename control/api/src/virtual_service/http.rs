@@ -48,6 +48,7 @@ pub(super) fn route(reader: &Reader<'_>) -> Option<HttpRoute> {
         headers: fields.take("headers").map(|one| header_operations(&one)).unwrap_or_default(),
         cors: fields.take("corsPolicy").and_then(|one| cors_policy(&one)),
         delegate: fields.take("delegate").and_then(|one| delegate(&one)),
+        share: None,
     };
     let targets = usize::from(fields.has("route"))
         + usize::from(fields.has("redirect"))

@@ -18,7 +18,7 @@ use crate::world::World;
 pub(crate) fn resources(world: &World, proxy: &Proxy, compiled: &mut Compiled) {
     let mut ports: BTreeMap<u16, Vec<(String, &Server)>> = BTreeMap::new();
     for (key, gateway) in world.gateways() {
-        if gateway.selector.select(&proxy.labels) {
+        if gateway.is_served_by(&proxy.namespace, &proxy.labels) {
             let name = format!("{}/{}", key.namespace, key.name);
             for server in gateway.servers.iter().filter(|server| server.protocol.is_plain_http()) {
                 ports.entry(server.port).or_default().push((name.clone(), server));

@@ -3,6 +3,7 @@
 mod action;
 mod answer;
 mod filters;
+mod gateway_api;
 mod headers;
 mod matching;
 mod retry;
@@ -16,7 +17,7 @@ use envoy_types::pb::envoy::config::route::v3::route_match::PathSpecifier;
 use envoy_types::pb::envoy::config::route::v3::{
     Decorator, DirectResponseAction, Route, RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
 };
-use orrery_api::{HttpMatch, HttpRoute, Key, Object, VirtualService};
+use orrery_api::{HttpMatch, HttpRoute, Key, Object, RouteSemantics, VirtualService};
 
 use self::headers::Changes;
 use self::matching::{prefix, route_match};
@@ -124,11 +125,15 @@ pub(super) fn of_virtual_service(
     let mut routes = Vec::new();
     for EffectiveRoute { object, http } in delegate::routes(caller.world, object, service) {
         if http.matches.is_empty() {
-            routes.push(route(caller, object, &http, port, None));
-            return routes;
+            let made = route(caller, object, &http, port, None, service.semantics);
+            let takes_all = takes_everything(&made);
+            routes.push(made);
+            if takes_all {
+                return routes;
+            }
         }
         for one in http.matches.iter().filter(|one| applies(caller, object, one, port)) {
-            let made = route(caller, object, &http, port, Some(one));
+            let made = route(caller, object, &http, port, Some(one), service.semantics);
             let takes_all = takes_everything(&made);
             routes.push(made);
             if takes_all {
@@ -153,7 +158,7 @@ pub(super) fn takes_everything(route: &Route) -> bool {
             )
             | None => false,
         };
-        path && one.headers.is_empty() && one.query_parameters.is_empty()
+        path && one.headers.is_empty() && one.query_parameters.is_empty() && one.runtime_fraction.is_none()
     })
 }
 
@@ -183,19 +188,36 @@ pub(super) fn origin(key: &Key) -> Option<Metadata> {
     metadata(vec![("istio", fields(vec![("config", text(&path))]))])
 }
 
-fn route(caller: &Caller<'_>, object: &Object, http: &HttpRoute, port: u16, one: Option<&HttpMatch>) -> Route {
+fn route(
+    caller: &Caller<'_>,
+    object: &Object,
+    http: &HttpRoute,
+    port: u16,
+    one: Option<&HttpMatch>,
+    semantics: RouteSemantics,
+) -> Route {
     let match_name = one.map_or("", |one| one.name.as_str());
     let name =
         [http.name.as_str(), match_name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
-    let matching = one.map_or_else(|| prefix("/"), route_match);
+    let mut matching = one.map_or_else(|| prefix("/"), |one| route_match(one, semantics));
+    matching.runtime_fraction = http.share.map(matching::share);
     let mut changes = Changes::of(&http.headers);
     if let [only] = http.route.as_slice() {
         changes = changes.and(Changes::of(&only.headers));
     }
     let action = match (&http.redirect, &http.direct_response) {
-        (Some(target), _) => Action::Redirect(answer::redirect(target, port, caller.has_tls)),
+        (Some(target), _) => {
+            let mut redirect = answer::redirect(target, port, caller.has_tls);
+            gateway_api::without_prefix_of_redirect(&matching, &mut redirect);
+            Action::Redirect(redirect)
+        }
         (None, Some((status, body))) => Action::DirectResponse(answer::direct(*status, body)),
-        (None, None) => Action::Route(action::forward(caller, object, http, port, changes.authority.as_deref())),
+        (None, None) => {
+            let authority = changes.authority.as_deref();
+            let mut action = action::forward(caller, object, http, port, authority, semantics);
+            gateway_api::without_prefix(&matching, &mut action);
+            Action::Route(action)
+        }
     };
     Route {
         name,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use envoy_types::pb::envoy::config::route::v3::{Route, VirtualHost};
-use orrery_api::{Object, VirtualService};
+use orrery_api::{HttpRoute, Key, Object, RouteSemantics, VirtualService};
 
 use super::is_bound;
 use crate::build::route::{self, Caller};
@@ -70,8 +70,8 @@ fn named(host: &str, domains: Vec<String>, port: u16, routes: Vec<Route>) -> Opt
 fn routes(caller: &Caller<'_>, egress: &Egress, service: &RegistryService, port: u16) -> Vec<Route> {
     // A mere name leads where its service leads.
     let target = service.alias_of(caller).filter(|target| target.port(port).is_some()).unwrap_or(service);
-    let found = virtual_service_for(caller, egress, &service.host);
-    let found = found.or_else(|| virtual_service_for(caller, egress, &target.host));
+    let found = virtual_service_for(caller, egress, &service.host, port);
+    let found = found.or_else(|| virtual_service_for(caller, egress, &target.host, port));
     match found {
         Some((object, virtual_service)) if !virtual_service.http.is_empty() => {
             route::of_virtual_service(caller, object, virtual_service, port)
@@ -81,19 +81,33 @@ fn routes(caller: &Caller<'_>, egress: &Egress, service: &RegistryService, port:
 }
 
 /// The virtual service of the mesh for this host: an exact host before a wildcard, the longest wildcard first, and the
-/// oldest of equals, which wins entirely.
+/// oldest of equals, which wins entirely. Of Gateway API's routes those of the caller's namespace come before all others,
+/// and those for other ports are none.
 fn virtual_service_for<'a>(
     caller: &Caller<'a>,
     egress: &Egress,
     host: &str,
+    port: u16,
 ) -> Option<(&'a Object, &'a VirtualService)> {
     let world = caller.world;
     let all = &world.index().virtual_services;
-    let mut keys = all.exactly(host).chain(all.by_pattern(host));
-    keys.find_map(|key| {
+    let bound = |key: &'a Key| {
         let (object, service) = world.virtual_service(key)?;
-        is_bound(caller, egress, object, service).then_some((object, service))
-    })
+        (is_for(service, port) && is_bound(caller, egress, object, service)).then_some((object, service))
+    };
+    let is_own = |(object, service): &(&Object, &VirtualService)| {
+        service.semantics == RouteSemantics::GatewayApi && object.key.namespace == caller.namespace
+    };
+    let own = all.exactly(host).filter_map(bound).find(is_own);
+    own.or_else(|| all.exactly(host).chain(all.by_pattern(host)).find_map(bound))
+}
+
+/// Whether a virtual service has routes for a port; one of Istio's counts as if it had.
+fn is_for(service: &VirtualService, port: u16) -> bool {
+    let is_for = |http: &HttpRoute| {
+        http.matches.is_empty() || http.matches.iter().any(|one| one.port.is_none_or(|wanted| wanted == port))
+    };
+    service.semantics == RouteSemantics::Istio || service.http.iter().any(is_for)
 }
 
 /// Every name by which a caller of this namespace may know a service.

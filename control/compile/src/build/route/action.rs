@@ -7,13 +7,13 @@ use envoy_types::pb::envoy::config::route::v3::route_action::hash_policy::{
     ConnectionProperties, Cookie, Header as HashHeader, PolicySpecifier, QueryParameter,
 };
 use envoy_types::pb::envoy::config::route::v3::route_action::{
-    ClusterSpecifier, HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy,
+    ClusterNotFoundResponseCode, ClusterSpecifier, HashPolicy, HostRewriteSpecifier, RequestMirrorPolicy,
 };
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::ClusterWeight;
 use envoy_types::pb::envoy::config::route::v3::weighted_cluster::cluster_weight::HostRewriteSpecifier as ClusterHost;
 use envoy_types::pb::envoy::config::route::v3::{RouteAction, WeightedCluster};
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
-use orrery_api::{Destination, HttpRoute, LoadBalancer, Mirror, Object, WeightedDestination};
+use orrery_api::{Destination, HttpRoute, LoadBalancer, Mirror, Object, RouteSemantics, WeightedDestination};
 
 use super::headers::Changes;
 use super::matching::regex;
@@ -24,6 +24,9 @@ use crate::build::value::{duration, flag, number, percent};
 use crate::policy::rules_for;
 use crate::registry::RegistryService;
 
+/// Where requests for a destination that there is none of go: to no cluster.
+const NOWHERE: &str = "UnknownService";
+
 /// Forwards to the destinations of a route. The host of `changes` is rewritten unless the route itself rewrites it.
 pub(super) fn forward(
     caller: &Caller<'_>,
@@ -31,6 +34,7 @@ pub(super) fn forward(
     http: &HttpRoute,
     port: u16,
     authority: Option<&str>,
+    semantics: RouteSemantics,
 ) -> RouteAction {
     let hash_policy: Vec<HashPolicy> =
         http.route.iter().flat_map(|one| hash_of(caller, object, &one.destination, port)).collect();
@@ -40,6 +44,9 @@ pub(super) fn forward(
         Some(retries) if retries.attempts == 0 => None,
         retries => Some(retry_policy(retries.as_ref(), http.route.len() == 1 && !hash_policy.is_empty())),
     };
+    if semantics == RouteSemantics::GatewayApi {
+        action.set_cluster_not_found_response_code(ClusterNotFoundResponseCode::InternalServerError);
+    }
     action.hash_policy = hash_policy;
     action.request_mirror_policies = http.mirrors.iter().map(|one| mirror(caller, object, one, port)).collect();
     let mut host = authority;
@@ -98,6 +105,9 @@ fn target(caller: &Caller<'_>, object: &Object, destination: &Destination, port:
 
 /// The cluster of a destination.
 pub(in crate::build) fn cluster(caller: &Caller<'_>, object: &Object, destination: &Destination, port: u16) -> String {
+    if destination.host.value.is_empty() {
+        return NOWHERE.to_owned();
+    }
     let (host, port) = target(caller, object, destination, port);
     outbound_name(port, destination.subset.as_ref().map_or("", |subset| subset.value.as_str()), &host)
 }
