@@ -46,6 +46,10 @@ pub(super) fn forward(
     };
     if semantics == RouteSemantics::GatewayApi {
         action.set_cluster_not_found_response_code(ClusterNotFoundResponseCode::InternalServerError);
+        // Whoever asks for retries gets them for broken connections and late answers too, as the standard advises.
+        if let Some(policy) = action.retry_policy.as_mut().filter(|_| http.retries.is_some()) {
+            policy.retry_on.push_str(",reset");
+        }
     }
     action.hash_policy = hash_policy;
     action.request_mirror_policies = http.mirrors.iter().map(|one| mirror(caller, object, one, port)).collect();
