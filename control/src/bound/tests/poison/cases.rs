@@ -52,6 +52,11 @@ fn vain(name: &'static str, text: String) -> Poison {
 fn refused() -> Vec<Poison> {
     let route = |more: &str| service("poison", &format!("{{{more}, {TO_RATINGS}}}"));
     vec![
+        bad(
+            "entries for all",
+            entry("poison", "hosts: ['*'], ports: [{number: 80, name: http, protocol: HTTP}]"),
+            "no host of a service",
+        ),
         bad("regex in a match", route("match: [{uri: {regex: 'a(b'}}]"), "regular expression"),
         bad("regex of a header", route("match: [{headers: {a: {regex: '[z-a]'}}}]"), "regular expression"),
         bad("regex in a rewrite", route("rewrite: {uriRegexRewrite: {match: '(', rewrite: x}}"), "regular expression"),
@@ -177,7 +182,6 @@ fn of_no_use() -> Vec<Poison> {
                 })
                 .collect(),
         ),
-        vain("entries for all", entry("poison", "hosts: ['*'], ports: [{number: 80, name: http, protocol: HTTP}]")),
         vain(
             "wildcards over each other",
             entry(
