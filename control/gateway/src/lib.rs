@@ -22,6 +22,7 @@ mod parent;
 mod policy;
 mod reach;
 mod routes;
+mod rule;
 mod sources;
 mod status;
 mod tls;

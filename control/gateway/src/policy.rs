@@ -1,4 +1,4 @@
-//! BackendTLSPolicies and XBackendTrafficPolicies: what their status says.
+//! BackendTLSPolicies and XBackendTrafficPolicies: the DestinationRules that they come to, and what their status says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,14 @@ use orrery_api::{Key, Kind, Object, Spec};
 
 use crate::class::Controller;
 use crate::condition::{Condition, Fault};
+use crate::gateway::DERIVED;
+use crate::rule::{DerivedRule, Piece, Pieces, client_tls, merged, retry_budget, rule_name};
 use crate::sources::{Sources, age};
 
 /// Leaves a policy without effect.
 const IGNORED: &str = "istio.io/ignore-policy-attachment";
+/// A credential that nobody has: calls fail rather than go unverified.
+const NO_CREDENTIAL: &str = "invalid://";
 
 /// The Gateways whose routes call a Service or ServiceEntry.
 pub(crate) type Callers = BTreeMap<Key, BTreeSet<(Key, Controller)>>;
@@ -21,6 +25,7 @@ pub(crate) type Callers = BTreeMap<Key, BTreeSet<(Key, Controller)>>;
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
     pub(crate) reports: BTreeMap<Key, PolicyReport>,
+    pub(crate) derived: Vec<DerivedRule>,
 }
 
 /// What status says of a policy.
@@ -39,44 +44,52 @@ impl PolicyReport {
     }
 }
 
-/// A target that is there, with its named ports.
+/// A target that is there, with its hosts and named ports.
 struct Target {
     key: Key,
+    hosts: Vec<String>,
     ports: Vec<(String, u16)>,
 }
 
 impl Policies {
     pub(crate) fn of(sources: Sources<'_>, callers: &Callers) -> Self {
         let mut policies = Self::default();
+        let mut pieces: Pieces<'_> = BTreeMap::new();
         let all = sources.of_kind(Kind::BackendTlsPolicy);
         for object in &all {
             if let Spec::BackendTlsPolicy(policy) = &object.spec {
-                policies.tls(sources, callers, object, policy, &all);
+                policies.tls(sources, callers, object, policy, &all, &mut pieces);
             }
         }
         for object in sources.of_kind(Kind::BackendTrafficPolicy) {
             if let Spec::BackendTrafficPolicy(policy) = &object.spec {
-                policies.traffic(sources, object, policy);
+                policies.traffic(sources, object, policy, &mut pieces);
             }
+        }
+        for ((namespace, name, host), pieces) in pieces {
+            policies.derived.push(merged(namespace, name, &host, pieces));
         }
         policies
     }
 
-    fn tls(
+    fn tls<'a>(
         &mut self,
         sources: Sources<'_>,
         callers: &Callers,
-        object: &Object,
+        object: &'a Object,
         policy: &BackendTlsPolicy,
         all: &[&Object],
+        pieces: &mut Pieces<'a>,
     ) {
         if is_ignored(object) {
             self.reports.insert(object.key.clone(), ignored(&policy.targets));
             return;
         }
         let mut conditions = vec![Condition::fine("Accepted", "it is valid")];
-        conditions.extend(credential(sources, &object.key.namespace, policy));
+        let (credential, more) = credential(sources, &object.key.namespace, policy);
+        conditions.extend(more);
         conditions = last_of_each(conditions);
+        let tls = client_tls(policy, credential);
         let mut report = PolicyReport::default();
         let mut gateways = BTreeSet::new();
         for target in &policy.targets {
@@ -91,6 +104,14 @@ impl Policies {
                     (conflict, Some(found))
                 }
             };
+            if let (Some(found), None) = (&found, &fault) {
+                let port = target.section_name.as_ref().and_then(|name| port_of(found, name));
+                for host in &found.hosts {
+                    let at = (object.key.namespace.clone(), rule_name(&found.key, host), host.clone());
+                    let piece = Piece { object, tls: Some((port, tls.clone())), retry: None };
+                    pieces.entry(at).or_default().push(piece);
+                }
+            }
             gateways.extend(found.iter().filter_map(|found| callers.get(&found.key)).flatten().cloned());
             let own = match &fault {
                 None => conditions.clone(),
@@ -105,11 +126,18 @@ impl Policies {
         self.reports.insert(object.key.clone(), report);
     }
 
-    fn traffic(&mut self, sources: Sources<'_>, object: &Object, policy: &BackendTrafficPolicy) {
+    fn traffic<'a>(
+        &mut self,
+        sources: Sources<'_>,
+        object: &'a Object,
+        policy: &BackendTrafficPolicy,
+        pieces: &mut Pieces<'a>,
+    ) {
         if is_ignored(object) {
             self.reports.insert(object.key.clone(), ignored(&policy.targets));
             return;
         }
+        let retry = retry_budget(policy);
         let message = if policy.session_persistence { "it is valid; sessions do not persist" } else { "it is valid" };
         let mut report = PolicyReport::default();
         for target in &policy.targets {
@@ -119,6 +147,10 @@ impl Policies {
                 _ => Err(format!("the policy is for Services, not for a {}", target.kind)),
             });
             let fault = found.as_ref().err().map(|why| Fault::new("TargetNotFound", why.clone()));
+            for host in found.iter().flat_map(|found| &found.hosts) {
+                let at = (object.key.namespace.clone(), format!("{}~{DERIVED}", target.name), host.clone());
+                pieces.entry(at).or_default().push(Piece { object, tls: None, retry });
+            }
             report.targets.push((target.clone(), vec![Condition::unless("Accepted", fault.as_ref(), message)]));
         }
         self.reports.insert(object.key.clone(), report);
@@ -149,28 +181,29 @@ fn last_of_each(conditions: Vec<Condition>) -> Vec<Condition> {
     by_kind.into_values().collect()
 }
 
-/// What is to be said of the roots of a policy.
-fn credential(sources: Sources<'_>, namespace: &str, policy: &BackendTlsPolicy) -> Vec<Condition> {
+/// The credential with the roots of a policy, and what is to be said of it.
+fn credential(sources: Sources<'_>, namespace: &str, policy: &BackendTlsPolicy) -> (String, Vec<Condition>) {
     let fine = Condition::fine("ResolvedRefs", "everything that it refers to is there");
     let Some(reference) = policy.roots.first() else {
         return match &policy.well_known {
             Some(WellKnownCertificates::Other(name)) => {
                 let fault = Fault::new("Invalid", format!("there are no well-known certificates {name:?}"));
-                vec![fine, Condition::broken("Accepted", &fault)]
+                (String::new(), vec![fine, Condition::broken("Accepted", &fault)])
             }
-            Some(WellKnownCertificates::System) | None => vec![fine],
+            Some(WellKnownCertificates::System) | None => (String::new(), vec![fine]),
         };
     };
     match roots(sources, namespace, reference) {
-        Ok(()) => vec![fine],
+        Ok(credential) => (credential, vec![fine]),
         Err(fault) => {
             let accepted = Fault { reason: "NoValidCACertificate", ..fault.clone() };
-            vec![Condition::broken("ResolvedRefs", &fault), Condition::broken("Accepted", &accepted)]
+            let conditions = vec![Condition::broken("ResolvedRefs", &fault), Condition::broken("Accepted", &accepted)];
+            (NO_CREDENTIAL.to_owned(), conditions)
         }
     }
 }
 
-fn roots(sources: Sources<'_>, namespace: &str, reference: &ObjectReference) -> Result<(), Fault> {
+fn roots(sources: Sources<'_>, namespace: &str, reference: &ObjectReference) -> Result<String, Fault> {
     let shown = format!("{} {namespace}/{}", reference.kind, reference.name);
     if !reference.group.is_empty() || reference.kind != "ConfigMap" {
         return Err(Fault::new("InvalidKind", format!("roots are in a ConfigMap, not in a {shown}")));
@@ -178,7 +211,7 @@ fn roots(sources: Sources<'_>, namespace: &str, reference: &ObjectReference) -> 
     let map = sources.config_map(namespace, &reference.name);
     let map = map.ok_or_else(|| Fault::new("InvalidCACertificateRef", format!("there is no {shown}")))?;
     match &map.roots {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(format!("configmap://{namespace}/{}", reference.name)),
         Err(error) => Err(Fault::new("InvalidCACertificateRef", format!("{shown} has no roots: {error}"))),
     }
 }
@@ -191,12 +224,13 @@ fn target_of(sources: Sources<'_>, namespace: &str, target: &PolicyTarget) -> Re
         ("", "Service") => {
             let (_, service) = sources.service(namespace, &target.name).ok_or_else(missing)?;
             let ports = service.ports.iter().map(|port| (port.name.clone(), port.port)).collect();
-            Target { key: key(Kind::Service), ports }
+            Target { key: key(Kind::Service), hosts: vec![sources.host(&target.name, namespace)], ports }
         }
         ("networking.istio.io", "ServiceEntry") => {
             let (_, entry) = sources.service_entry(namespace, &target.name).ok_or_else(missing)?;
             let ports = entry.ports.iter().map(|port| (port.name.clone(), port.number)).collect();
-            Target { key: key(Kind::ServiceEntry), ports }
+            let hosts = entry.hosts.iter().map(|host| host.value.clone()).collect();
+            Target { key: key(Kind::ServiceEntry), hosts, ports }
         }
         (group, kind) => return Err(format!("a policy of backends is not for a {kind} of {group:?}")),
     };

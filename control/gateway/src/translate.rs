@@ -54,12 +54,12 @@ pub fn translate(lookup: &dyn Lookup) -> Translation {
     let is_ours = |object: &&Object| controller_of(&sources, &object.key.name).is_some();
     let classes = sources.of_kind(Kind::GatewayClass).into_iter().filter(is_ours);
     let classes = classes.map(|object| object.key.clone()).collect();
-    let derived = derived(&gateways, &routes);
+    let derived = derived(&gateways, &routes, &policies);
     Translation { derived, classes, gateways, routes, policies }
 }
 
 impl Translation {
-    /// Gateways and VirtualServices. Their names have a `~`, which names of given objects cannot have.
+    /// Gateways, VirtualServices and DestinationRules. Their names have a `~`, which names of given objects cannot have.
     pub fn derived(&self) -> &[Object] {
         &self.derived
     }
@@ -149,7 +149,7 @@ fn references(object: &Object) -> (&[ParentReference], BTreeSet<Key>) {
     (parents, services.map(key).collect())
 }
 
-fn derived(gateways: &Gateways, routes: &Routes) -> Vec<Object> {
+fn derived(gateways: &Gateways, routes: &Routes, policies: &Policies) -> Vec<Object> {
     let mut objects = BTreeMap::new();
     for (key, created, gateway) in &gateways.derived {
         objects.insert(key.clone(), made(key, created, &[], Spec::Gateway(gateway.clone())));
@@ -158,6 +158,12 @@ fn derived(gateways: &Gateways, routes: &Routes) -> Vec<Object> {
         objects.insert(
             one.key.clone(),
             made(&one.key, &one.created, &one.parents, Spec::VirtualService(one.service.clone())),
+        );
+    }
+    for one in &policies.derived {
+        objects.insert(
+            one.key.clone(),
+            made(&one.key, &one.created, &one.parents, Spec::DestinationRule(one.rule.clone())),
         );
     }
     objects.into_values().collect()
