@@ -1,6 +1,7 @@
 //! Who answers the calls of a case.
 
 pub(crate) mod core;
+mod mesh;
 pub(crate) mod real;
 
 use std::collections::BTreeMap;

@@ -137,20 +137,8 @@ fn origin(origin: &str) -> StringMatch {
         Some(("", "")) => StringMatch::Regex(ANY_ORIGIN.to_owned()),
         Some((before, "")) => StringMatch::Prefix(before.to_owned()),
         Some(_) => {
-            let parts: Vec<String> = origin.split('*').map(quoted).collect();
+            let parts: Vec<String> = origin.split('*').map(regex::escape).collect();
             StringMatch::Regex(format!("^{}$", parts.join(".*")))
         }
     }
-}
-
-/// Text as an expression that takes it alone.
-fn quoted(text: &str) -> String {
-    let mut expression = String::with_capacity(text.len());
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            expression.push('\\');
-        }
-        expression.push(c);
-    }
-    expression
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{HOST, LOCATION};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -71,7 +72,7 @@ pub enum Action<'a> {
 pub struct OwnAnswer<'a> {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    pub body: Option<&'a Arc<[u8]>>,
+    pub body: Option<&'a Bytes>,
 }
 
 /// What applies to a request that is forwarded.
@@ -171,7 +172,7 @@ fn redirected<'a>(matched: Matched<'a>, redirect: &Redirect, request: &RequestVi
 }
 
 impl<'a> Action<'a> {
-    fn answer(status: StatusCode, headers: HeaderMap, body: Option<&'a Arc<[u8]>>) -> Self {
+    fn answer(status: StatusCode, headers: HeaderMap, body: Option<&'a Bytes>) -> Self {
         Self::Answer(Box::new(OwnAnswer { status, headers, body }))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use regex::Regex;
 
@@ -103,7 +104,7 @@ pub enum RouteAction {
     Redirect(Redirect),
     DirectResponse {
         status: StatusCode,
-        body: Arc<[u8]>,
+        body: Bytes,
     },
     /// An inbound route, or one without any action: 404 with flag NR.
     None,

@@ -53,7 +53,7 @@ pub(crate) struct Record {
     facts: Option<Rc<ConnectionFacts>>,
     story: Option<Box<Story>>,
     /// Of a gRPC call.
-    messages: Option<Box<Messages>>,
+    messages: Option<Messages>,
     finished: bool,
 }
 
@@ -96,7 +96,7 @@ impl Record {
             endpoint: None,
             facts: None,
             story: None,
-            messages: grpc.then(|| Box::new(Messages::since(started))),
+            messages: grpc.then(|| Messages::since(started)),
             finished: false,
         })
     }

@@ -152,7 +152,7 @@ impl<'a> Then<'a> {
             Self::Forward(plan, cluster) => Ok(Ok((plan, cluster))),
             Self::Answer(own) => {
                 record.answered_directly();
-                let body = own.body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body));
+                let body = own.body.cloned().unwrap_or_default();
                 Ok(Err(Box::new(Outcome::Own { status: own.status, headers: own.headers, body })))
             }
             Self::Refuse(reject) => Err(reject),

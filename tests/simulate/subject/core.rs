@@ -4,14 +4,13 @@
 mod connection;
 mod exchange;
 mod http;
-mod mesh;
 mod upstream;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 
 use orrery_api::Object;
-use orrery_compile::{Proxy, World, compile};
+use orrery_compile::{Proxy, Settings, World, compile};
 use orrery_core::balance::Rotation;
 use orrery_core::names::ClusterName;
 use orrery_core::snapshot::{ListenersByAddress, Snapshot};
@@ -20,6 +19,7 @@ use rand::rngs::SmallRng;
 use serde_json::Value;
 
 use super::Subject;
+use super::mesh::allows_unknown_destinations;
 use crate::answer::Answer;
 use crate::case::{Call, From, ObjectRef};
 use crate::cluster::{Cluster, NodeKind, ProxyNode};
@@ -46,7 +46,8 @@ impl CoreSubject {
     /// # Errors
     /// Fields of MeshConfig that are not understood.
     pub(crate) fn new(mesh: &serde_json::Map<String, Value>) -> Result<Self, String> {
-        let world = World::new(mesh::settings(mesh)?);
+        let allow_unknown_destinations = allows_unknown_destinations(mesh)?;
+        let world = World::new(Settings { allow_unknown_destinations, ..Settings::default() });
         Ok(Self { world, known: BTreeMap::new(), proxies: BTreeMap::new() })
     }
 

@@ -1,6 +1,6 @@
 //! A gateway's own resources: a listener per port of the Gateways that select it, and routes bound to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
@@ -62,14 +62,15 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
                 continue;
             }
             for host in named {
-                let Some(shown) = common(host, server).map(|shown| shown.to_ascii_lowercase()) else { continue };
-                let entry = hosts.entry(shown.clone()).or_insert_with(|| VirtualHost {
-                    name: format!("{shown}:{port}"),
-                    domains: domains(&shown),
-                    include_request_attempt_count: true,
-                    ..Default::default()
-                });
-                entry.routes.extend(route::of_virtual_service(&caller, object, service, port));
+                let shown = common(host, server);
+                if shown.is_empty() {
+                    continue;
+                }
+                let routes = route::of_virtual_service(&caller, object, service, port);
+                for shown in shown {
+                    let entry = hosts.entry(shown.clone()).or_insert_with(|| virtual_host(&shown, port));
+                    entry.routes.extend(routes.iter().cloned());
+                }
             }
         }
     }
@@ -81,13 +82,23 @@ fn virtual_hosts(world: &World, proxy: &Proxy, port: u16, servers: &[(String, &S
     hosts
 }
 
-/// The narrower of a virtual service's host and a server's hosts, where they meet.
-fn common(host: &str, server: &Server) -> Option<String> {
-    let mut found = server.hosts.iter().filter_map(|wanted| {
-        let wanted = &wanted.host.value;
-        if covers(wanted, host) { Some(host.to_owned()) } else { covers(host, wanted).then(|| wanted.clone()) }
-    });
-    found.next()
+/// The narrower of a virtual service's host and each of a server's hosts, where they meet; in lower case.
+fn common(host: &str, server: &Server) -> BTreeSet<String> {
+    let meet = |wanted: &str| match (covers(wanted, host), covers(host, wanted)) {
+        (true, _) => Some(host.to_ascii_lowercase()),
+        (false, true) => Some(wanted.to_ascii_lowercase()),
+        (false, false) => None,
+    };
+    server.hosts.iter().filter_map(|wanted| meet(&wanted.host.value)).collect()
+}
+
+fn virtual_host(shown: &str, port: u16) -> VirtualHost {
+    VirtualHost {
+        name: format!("{shown}:{port}"),
+        domains: domains(shown),
+        include_request_attempt_count: true,
+        ..Default::default()
+    }
 }
 
 fn domains(host: &str) -> Vec<String> {

@@ -65,7 +65,7 @@ fn table(action: RouteAction, response: Vec<HeaderOp>, aborts: bool) -> RouteTab
 }
 
 fn direct() -> RouteAction {
-    RouteAction::DirectResponse { status: StatusCode::IM_A_TEAPOT, body: Arc::from(&b"tea"[..]) }
+    RouteAction::DirectResponse { status: StatusCode::IM_A_TEAPOT, body: Bytes::from_static(b"tea") }
 }
 
 fn ask(table: &RouteTable, method: Method, abort: u32) -> Decided<'_> {

@@ -1,5 +1,6 @@
 //! Hosts, paths, rewrites, splits, direct answers, and what the upstream gets to see.
 
+use bytes::Bytes;
 use http::StatusCode;
 use orrery_core::route::{HeaderOp, HeaderOps, HostRewrite, PathRewrite, Redirect, RouteAction, WeightedCluster};
 
@@ -17,7 +18,7 @@ async fn hosts_and_paths_choose_the_cluster() {
         status: StatusCode::MOVED_PERMANENTLY,
         strip_query: false,
     };
-    let direct = RouteAction::DirectResponse { status: StatusCode::IM_A_TEAPOT, body: b"short".as_slice().into() };
+    let direct = RouteAction::DirectResponse { status: StatusCode::IM_A_TEAPOT, body: Bytes::from_static(b"short") };
     let hosts = vec![
         virtual_host(
             &["a.test"],

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::super::mesh::allows_unknown_destinations;
 use super::IN_FORCE;
 use crate::case::ObjectRef;
 use crate::cluster::{Cluster, ProxyNode};
@@ -41,7 +42,11 @@ impl Control {
             config_dir,
             state_dir,
             addresses: Addresses { xds: loopback, xds_plaintext: Some(loopback), debug: loopback },
-            mesh: Mesh { access_log: AccessLog::Text, ..settings(mesh)? },
+            mesh: Mesh {
+                access_log: AccessLog::Text,
+                allow_unknown_destinations: allows_unknown_destinations(mesh)?,
+                ..Mesh::default()
+            },
             debounce: Debounce { quiet: Duration::from_millis(2), most: Duration::from_millis(20) },
             ..Config::default()
         };
@@ -204,16 +209,4 @@ fn write(
 
 fn file_name(key: &ObjectRef) -> String {
     format!("{}_{}_{}.yaml", key.kind, key.namespace, key.name)
-}
-
-fn settings(mesh: &Map<String, Value>) -> Result<Mesh, String> {
-    let mut settings = Mesh::default();
-    for (field, value) in mesh {
-        match (field.as_str(), value["mode"].as_str()) {
-            ("outboundTrafficPolicy", Some("REGISTRY_ONLY")) => settings.allow_unknown_destinations = false,
-            ("outboundTrafficPolicy", Some("ALLOW_ANY")) => settings.allow_unknown_destinations = true,
-            _ => return Err(format!("mesh: {field}: {value} is not understood")),
-        }
-    }
-    Ok(settings)
 }

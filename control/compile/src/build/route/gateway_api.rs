@@ -27,7 +27,7 @@ pub(super) fn without_prefix_of_redirect(matching: &RouteMatch, action: &mut Red
 fn taken_away(matching: &RouteMatch, replacement: &str) -> Option<RegexMatchAndSubstitute> {
     match &matching.path_specifier {
         Some(PathSpecifier::PathSeparatedPrefix(prefix)) if replacement == "/" => Some(RegexMatchAndSubstitute {
-            pattern: Some(regex(&format!("^{}(/?)(.*)", quoted(prefix)))),
+            pattern: Some(regex(&format!("^{}(/?)(.*)", regex::escape(prefix)))),
             substitution: r"/\2".to_owned(),
         }),
         Some(
@@ -40,18 +40,6 @@ fn taken_away(matching: &RouteMatch, replacement: &str) -> Option<RegexMatchAndS
         )
         | None => None,
     }
-}
-
-/// Text as an expression that takes it alone.
-fn quoted(text: &str) -> String {
-    let mut expression = String::with_capacity(text.len());
-    for c in text.chars() {
-        if r"\.+*?()|[]{}^$".contains(c) {
-            expression.push('\\');
-        }
-        expression.push(c);
-    }
-    expression
 }
 
 #[cfg(test)]
